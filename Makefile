@@ -1,0 +1,54 @@
+# `make book` and `make test` are the two that matter; `make help` lists all.
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+PAGES = $$(grep -l '^jupytext:' book/*.md)
+NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get install python3-venv
+# Networks train in processes of one thread each: two threads on small tensors only wait for each other.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help setup execute book test quick lab sync offline clean
+.DEFAULT_GOAL := help
+
+help: ## these lines
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | expand -t 10
+
+setup: .venv/.ready ## make the environment in .venv
+
+# The mark is written last: an installation that was stopped half way is taken up again.
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, and $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(NO_VENV)' >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv || { echo '$(NO_VENV)' >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+execute: .venv/.ready ## execute the notebooks that are stale, into .executed
+	@$(BIN)/python book/execute.py
+
+book: execute ## build the site from the executed notebooks, and print where it is
+	@$(BIN)/python book/publish.py
+
+test: execute ## execute the notebooks that are stale, then run all other tests
+	$(BIN)/pytest tests
+
+quick: .venv/.ready ## everything at the fast scale, in under a minute, without the slow tests
+	@NALU_SCALE=fast $(BIN)/python book/execute.py .executed-fast
+	NALU_SCALE=fast $(BIN)/pytest -q -m 'not slow and not browser' tests
+
+lab: .venv/.ready ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab
+
+# jupytext goes by the files' times, which a checkout sets as it likes: the text is the source, so it is made the newest.
+sync: .venv/.ready ## bring the notebooks in line with their texts in book/
+	touch $(PAGES)
+	$(BIN)/jupytext --quiet --sync $(PAGES)
+	$(BIN)/nbstripout --extra-keys metadata.language_info notebooks/*.ipynb
+
+offline: book/_static/offline ## fetch the front-end files, so that the site asks nothing of other hosts
+
+book/_static/offline: book/offline.sh
+	bash book/offline.sh
+
+clean: ## remove what was executed and built; the environment stays
+	rm -rf _build .executed .executed-fast book/_static/offline
