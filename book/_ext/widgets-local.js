@@ -1,0 +1,5 @@
+// Widgets come from the book's own folder, not from a CDN.
+{
+  const here = document.currentScript.src.replace(/[^/]*$/, "");
+  requirejs.config({ paths: { "@jupyter-widgets/html-manager/dist": here + "html-manager" } });
+}

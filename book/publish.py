@@ -1,0 +1,38 @@
+"""Build the site from the executed notebooks, in a scratch folder, and swap it into _build/html only when it is whole.
+
+    python book/publish.py                prints the path of the index page
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from execute import ROOT, alone
+
+SITE = ROOT / "_build/html"
+
+
+def publish() -> None:
+    """Replace _build/html by a new build. Exits with the builder's own words where it warns or fails."""
+    with alone(ROOT / "_build") as scratch:
+        source = scratch / "source"
+        shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("results", "__pycache__", ".*"))
+        shutil.copytree(ROOT / ".executed/notebooks", source / "notebooks")
+        for file in ("_config.yml", "_toc.yml"):
+            shutil.copy(ROOT / file, source)
+        builder = Path(sys.executable).with_name("jupyter-book")
+        command = [str(builder), "build", str(source), "--path-output", str(scratch)]
+        result = subprocess.run(
+            [*command, "-W", "--keep-going"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        if result.returncode:
+            sys.exit(result.stdout)
+        if SITE.exists():
+            SITE.rename(scratch / "old")
+        (scratch / "_build/html").rename(SITE)
+
+
+if __name__ == "__main__":
+    publish()
+    print(SITE / "index.html")
