@@ -7,6 +7,7 @@ from typing import TypeVar
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 Value = TypeVar("Value")
@@ -31,7 +32,8 @@ def flipbook(
     values = list(values)
     if not values:
         raise ValueError("flipbook expects at least one value to draw a figure at, and got none")
-    frames = [_image(draw(value), value, dpi) for value in values]
+    figures = [_drawn(draw, value) for value in values]
+    crop = Bbox.union([figure.get_tightbbox() for figure in figures]).padded(0.05)  # one for all, so that none jumps
     read = label if callable(label) else label.format
     slider = widgets.SelectionSlider(
         options=[(read(value), i) for i, value in enumerate(values)],
@@ -39,19 +41,24 @@ def flipbook(
         style={"description_width": "initial"},
         layout={"width": "100%", "max_width": "32rem"},
     )
-    stack = widgets.Stack(frames, selected_index=0)
+    stack = widgets.Stack([_image(figure, crop, dpi) for figure in figures], selected_index=0)
     widgets.jslink((slider, "index"), (stack, "selected_index"))  # lives in the browser, so needs no kernel
     return widgets.VBox([slider, stack])
 
 
-def _image(figure: Figure, value: object, dpi: int) -> widgets.Image:
-    """The figure as an opaque PNG of few colours, which is a third of the size; the figure is closed."""
+def _drawn(draw: Callable[[Value], Figure], value: Value) -> Figure:
+    """The figure at one value; closed, so that the notebook does not show it a second time."""
+    figure = draw(value)
     if not isinstance(figure, Figure):
         raise TypeError(f"draw({value!r}) is expected to return a matplotlib Figure, and returned {figure!r}")
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=dpi, facecolor="white", transparent=False, bbox_inches=None)
-    width = figure.get_figwidth() * 96  # CSS pixels: the size it has as an ordinary output
     plt.close(figure)
+    return figure
+
+
+def _image(figure: Figure, crop: Bbox, dpi: int) -> widgets.Image:
+    """What lies within `crop` (in inches) as an opaque PNG of 128 colours: a third of the size of a full one."""
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=dpi, facecolor="white", transparent=False, bbox_inches=crop)
     Image.open(full).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    layout = {"width": f"{width:.0f}px", "max_width": "100%", "height": "auto"}
+    layout = {"width": f"{96 * crop.width:.0f}px", "max_width": "100%", "height": "auto"}  # 96 CSS pixels to the inch
     return widgets.Image(value=small.getvalue(), format="png", layout=layout)

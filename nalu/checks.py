@@ -1,0 +1,57 @@
+"""Bad input gets an error that names what was expected and what came."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from pathlib import Path
+
+from torch import Tensor
+
+
+def features(x: Tensor, expected: int, unit: str) -> None:
+    """Raise unless `x` is a floating-point tensor of shape (..., expected)."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{unit} expected a floating-point tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(f"{unit} expected a floating-point tensor, got {x.dtype}; convert it with x.float()")
+    if x.ndim == 0 or x.shape[-1] != expected:
+        raise ValueError(f"{unit} expected a tensor of shape (..., {expected}), got {tuple(x.shape)}")
+
+
+def at_least(value: object, least: int, what: str) -> int:
+    """Return `value` if it is a whole number of at least `least`, else raise."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{what}: expected a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{what}: expected at least {least}, got {value}")
+    return int(value)
+
+
+def positive(value: object, what: str) -> float:
+    """Return `value` if it is a positive, finite number, else raise."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{what}: expected a positive number, got {value!r}")
+    if not 0 < value < float("inf"):  # NaN compares false
+        raise ValueError(f"{what}: expected a positive, finite number, got {value}")
+    return float(value)
+
+
+def one_of(value: object, known: Sequence[str], what: str) -> str:
+    """Return `value` if it is one of the known names, else raise."""
+    if value not in known:
+        raise ValueError(f"unknown {what} {value!r}: expected one of {', '.join(known)}")
+    return str(value)
+
+
+def interval(low: int, high: int, what: str) -> tuple[int, int]:
+    """Return (low, high) if they bound a range with something in it, else raise."""
+    if not low <= high:
+        raise ValueError(f"{what}: expected a range with low <= high, got {low}..{high}, which is empty")
+    return low, high
+
+
+def writable(path: str | Path) -> Path:
+    """Return the path if its folder exists, else raise."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
+    return path

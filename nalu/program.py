@@ -1,0 +1,109 @@
+"""A training step of a stack of replicas, traced once into a list of tensor operations and replayed.
+
+vmap and autograd decide anew at every step what to do, and for networks this small deciding takes longer than doing.
+Their decisions never change, so they are taken once: `make_fx` records the operations that reach the tensors.
+"""
+
+import operator
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx
+from torch.func import vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from nalu.replicas import Replicas, unpack
+from nalu.stacked import rows
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+aten = torch.ops.aten
+
+VIEWS = {
+    operator.getitem,
+    *(op.default for op in (aten.permute, aten.unsqueeze, aten.view, aten._unsafe_view, aten.expand, aten.detach)),
+    *(op.int for op in (aten.transpose, aten.unbind)),
+    *(op.Tensor for op in (aten.slice, aten.split)),
+    aten.split_with_sizes.default,
+}
+"""Operations whose result lies in the memory of their operand."""
+
+
+def training_step(
+    replicas: Replicas, loss: Loss, x: Float[Tensor, "replica batch in"], y: Float[Tensor, "replica batch out"]
+) -> Callable[[], tuple[Float[Tensor, " replica"], Float[Tensor, "parameter replica"]]]:
+    """A function of no argument that returns each replica's loss, and the gradient of their state.
+
+    The loss is summed over replicas. No replica appears in another one's term, so each gets the gradient of its own loss.
+
+    Args:
+        loss: maps one replica's output and target to a scalar.
+        x, y: the batch. The step reads them where they lie: copy the next batch into them. It reads the state likewise.
+    """
+    names = list(replicas.shapes)
+
+    def step(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, Tensor]:
+        values = [value.requires_grad_() for value in values]
+        losses = vmap(loss)(replicas.forward(dict(zip(names, values, strict=True)), x), y)
+        gradients = torch.autograd.grad(losses.sum(), values, materialize_grads=True)
+        return losses.detach(), torch.cat([rows(g).reshape(-1, len(replicas)) for g in gradients])
+
+    operands = [x, y, *unpack(replicas.state.detach(), replicas.shapes).values()]
+    with torch.enable_grad():
+        traced = make_fx(step)(*operands)
+    _simplify(traced.graph)
+    operands = _hoist(traced.graph, operands)
+    traced.recompile()
+    return partial(traced.forward, *operands)
+
+
+def _simplify(graph: fx.Graph) -> None:
+    """Drop operations that change nothing: views of the same shape, a permutation and its inverse, times or to the one."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        source = node.args[0]
+        if _same(node, source):
+            node.replace_all_uses_with(source)
+        elif node.target is aten.permute.default and source.target is aten.permute.default:
+            node.replace_input_with(source, source.args[0])
+            node.update_arg(1, [source.args[1][d] for d in node.args[1]])
+            if node.args[1] == sorted(node.args[1]):
+                node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
+
+
+def _hoist(graph: fx.Graph, operands: list[Tensor]) -> list[Tensor]:
+    """Take views of the operands, which stay where they lie, out of the step; return the operands that are left."""
+    known = dict(zip(graph.find_nodes(op="placeholder"), operands, strict=True))
+    for node in graph.nodes:
+        if node.target in VIEWS and all(source in known for source in node.all_input_nodes):
+            args, kwargs = fx.map_arg((node.args, node.kwargs), known.__getitem__)
+            known[node] = node.target(*args, **kwargs)
+    left = []
+    for node, value in known.items():
+        if any(user not in known for user in node.users):
+            with graph.inserting_before(next(iter(graph.nodes))):
+                operand = graph.placeholder(f"operand_{len(left)}")
+            node.replace_all_uses_with(operand, lambda user: user not in known)
+            left.append(value)
+    for node in reversed(known):
+        graph.erase_node(node)
+    return left[::-1]  # each new placeholder went in front of the last
+
+
+def _same(node: fx.Node, source: fx.Node) -> bool:
+    """Whether an operation returns its first operand unchanged."""
+    if node.target in (aten.detach.default, aten.alias.default):
+        return True
+    if node.target in (aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.clone.default):
+        return node.target is not aten.clone.default and _meta(node).shape == _meta(source).shape
+    if node.target in (aten.mul.Scalar, aten.pow.Tensor_Scalar):
+        return node.args[1] == 1
+    return False
+
+
+def _meta(node: fx.Node) -> Tensor:
+    return node.meta["tensor_meta"]

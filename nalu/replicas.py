@@ -1,0 +1,223 @@
+"""Many independent copies of a network as one tensor program."""
+
+import copy
+import os
+import pickle
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, groupby
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from nalu import checks
+from nalu.stacked import ByReplica, StackedLinear, rows
+
+Build = Callable[[torch.Generator], nn.Module]
+"""Makes one network, drawing its initial parameters from the generator."""
+
+FORMAT = "nalu.replicas.1"
+
+
+def build(make: Build, seed: int) -> nn.Module:
+    """The network that `make` makes from a seed. Also torch's global generator is seeded, for modules that know no other."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(torch.Generator().manual_seed(seed))
+
+
+class Replicas:
+    """R networks side by side, each as if it were alone.
+
+    Their parameters are one tensor, `state`, of shape (parameters of a network, R): replicas are the last axis (see
+    `nalu.stacked`). Networks may differ in their leaves without children, such as the activation, if equal ones are
+    neighbours; everything else must have equal shapes.
+
+    Args:
+        networks: at least one module, without buffers.
+
+    Raises:
+        ValueError: no network; networks with different parameters; networks with buffers.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        checks.at_least(len(networks), 1, "number of replicas")
+        groups = [list(group) for _, group in groupby(networks, key=_kind)]
+        self._become([copy.deepcopy(group[0]) for group in groups], [len(group) for group in groups])
+        columns = []
+        for network in networks:
+            own = dict(network.named_parameters())
+            columns.append(torch.cat([own.get(n, torch.zeros(s)).detach().reshape(-1) for n, s in self.shapes.items()]))
+        self.state: Float[Tensor, "parameter replica"] = torch.stack(columns, 1)
+
+    def _become(self, templates: Sequence[nn.Module], counts: Sequence[int]) -> None:
+        self.templates, self.counts = list(templates), list(counts)
+        for template in templates:
+            template.requires_grad_(False)
+            if names := [name for name, _ in template.named_buffers()]:
+                raise ValueError(f"replicas need networks without buffers, got {', '.join(names)}")
+        self.network = _merge(templates, counts)
+        self.shapes = {name: p.shape for name, p in self.network.named_parameters()}
+
+    @classmethod
+    def build(cls, make: Build, seeds: Iterable[int]) -> "Replicas":
+        """One replica a seed."""
+        return cls([build(make, seed) for seed in seeds])
+
+    def __len__(self) -> int:
+        return self.state.shape[1]
+
+    def parameters(self) -> dict[str, Float[Tensor, "replica ..."]]:
+        """Views into the state, by the names they have in the network, with the replica axis first."""
+        return unpack(self.state, self.shapes)
+
+    def __call__(
+        self, x: Float[Tensor, "batch in"] | Float[Tensor, "replica batch in"]
+    ) -> Float[Tensor, "replica batch out"]:
+        """Every replica's output, on inputs that they share or on its own, without gradients."""
+        own = x.ndim == 3
+        if own and len(x) != len(self):
+            raise ValueError(f"expected inputs for {len(self)} replicas, got {len(x)}")
+        with torch.no_grad():
+            return self.forward(self.parameters(), x if own else x.expand(len(self), *x.shape))
+
+    def forward(
+        self, parameters: dict[str, Tensor], x: Float[Tensor, "replica batch in"]
+    ) -> Float[Tensor, "replica batch out"]:
+        """The stacked networks as a function of their parameters."""
+        with StackedLinear():
+            return vmap(lambda p, x: functional_call(self.network, p, (x,)))(parameters, x)
+
+    def __getitem__(self, r: int) -> nn.Module:
+        """Replica r as an ordinary module of its own."""
+        r = range(len(self))[r]  # raises IndexError, and counts from the end where r is negative
+        network = copy.deepcopy(self.templates[bisect_right(list(accumulate(self.counts)), r)]).to(self.state)
+        own = self.parameters()
+        network.load_state_dict({name: own[name][r] for name, _ in network.named_parameters()})
+        return network.requires_grad_()
+
+    def take(self, start: int, stop: int) -> "Replicas":
+        """The replicas from start up to stop, as a stack of their own."""
+        if not 0 <= start < stop <= len(self):
+            raise IndexError(f"expected 0 <= start < stop <= {len(self)}, got {start} and {stop}")
+        ends = list(accumulate(self.counts))
+        overlaps = [min(stop, end) - max(start, end - n) for n, end in zip(self.counts, ends, strict=True)]
+        part = object.__new__(Replicas)
+        part._become(*zip(*((t, n) for t, n in zip(self.templates, overlaps, strict=True) if n > 0), strict=True))
+        own = self.parameters()
+        part.state = torch.cat([rows(own[name][start:stop]).reshape(-1, stop - start) for name in part.shapes])
+        return part
+
+    def put(self, start: int, part: "Replicas") -> None:
+        """Overwrite the replicas from start with those of a part, as `take` gave it."""
+        own = self.parameters()
+        for name, values in part.parameters().items():
+            own[name][start : start + len(part)] = values
+
+    def to(self, *args: torch.dtype | torch.device | str) -> "Replicas":
+        """Move the state to a dtype or a device, in place, as `nn.Module.to` does."""
+        self.state = self.state.to(*args)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the parameters. An existing file is replaced in one step, so it is never half a file.
+
+        Raises:
+            FileNotFoundError: the folder does not exist.
+        """
+        path = checks.writable(path)
+        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save({"format": FORMAT, "shapes": shapes, "state": self.state}, file)
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+
+    def load(self, path: str | Path) -> "Replicas":
+        """Take the parameters from a file that `save` wrote for replicas of the same kind and number, and return self.
+
+        Raises:
+            ValueError: the file is not one of ours, was cut short, or holds other networks; nothing is changed then.
+        """
+        try:
+            held = torch.load(path, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            raise ValueError(f"expected a whole file written by Replicas.save, got {path}: {error}") from error
+        if not isinstance(held, dict) or held.get("format") != FORMAT:
+            raise ValueError(f"expected a file written by Replicas.save ({FORMAT}), got {path}")
+        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
+        if held["shapes"] != shapes or held["state"].shape != self.state.shape:
+            raise ValueError(
+                f"expected {len(self)} replicas with parameters {shapes}, "
+                f"got {held['state'].shape[1]} with {held['shapes']} in {path}"
+            )
+        self.state = held["state"].to(self.state)
+        return self
+
+
+def unpack(
+    state: Float[Tensor, "parameter replica"], shapes: dict[str, torch.Size]
+) -> dict[str, Float[Tensor, "replica ..."]]:
+    """The rows of a state (or of its gradient) as parameters by name, without a copy."""
+    parts = state.split([shape.numel() for shape in shapes.values()])
+    return {
+        n: p.unflatten(0, s or (1,)).movedim(-1, 0).reshape(-1, *s)
+        for (n, s), p in zip(shapes.items(), parts, strict=True)
+    }
+
+
+def stackable(a: nn.Module, b: nn.Module) -> bool:
+    """Whether two networks can share a stack: they differ at most in their activations."""
+    return _skeleton(a) == _skeleton(b)
+
+
+def _leaf(module: nn.Module) -> bool:
+    return not any(True for _ in module.children())
+
+
+def _kind(network: nn.Module) -> tuple:
+    """Networks of one kind differ in nothing but the values of their parameters."""
+    shapes = tuple((name, p.shape) for name, p in network.named_parameters())
+    return type(network), repr(network), shapes
+
+
+def _is_activation(module: nn.Module) -> bool:
+    return type(module).__module__ == nn.modules.activation.__name__ or isinstance(module, nn.Identity)
+
+
+def _skeleton(network: nn.Module) -> tuple:
+    """What two networks must have in common to share a stack: everything but activations."""
+    return tuple(
+        (path, "activation")
+        if _is_activation(module)
+        else (
+            path,
+            type(module),
+            module.extra_repr(),
+            [(name, p.shape) for name, p in module.named_parameters(recurse=False)],
+        )
+        for path, module in network.named_modules()
+    )
+
+
+def _merge(networks: Sequence[nn.Module], counts: Sequence[int]) -> nn.Module:
+    """One network for all groups, with a `ByReplica` wherever they differ in a leaf."""
+    if len(networks) == 1:
+        return copy.deepcopy(networks[0])
+    if any(not stackable(networks[0], other) for other in networks[1:]):
+        described = ", ".join(sorted({type(network).__name__ for network in networks}))
+        raise ValueError(f"expected networks that differ only in their activations, got {described} of different make")
+    merged = copy.deepcopy(networks[0])
+    for path, module in list(merged.named_modules()):
+        leaves = [network.get_submodule(path) for network in networks]
+        if path and _leaf(module) and len({_kind(leaf) for leaf in leaves}) > 1:
+            parent, _, name = path.rpartition(".")
+            setattr(merged.get_submodule(parent), name, ByReplica(leaves, counts))
+    return merged.requires_grad_(False)

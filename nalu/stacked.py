@@ -1,0 +1,157 @@
+"""The two operations that know that they run on stacked replicas: a linear map, and a choice of module by replica.
+
+All tensors of a stack keep the replica axis *last in memory* (and first in shape, where vmap wants it). The networks of
+this book are so small that one matrix product for each is mostly overhead; with replicas innermost, a layer of 8 x 8 is
+eight fused multiply-adds over long contiguous rows, one lane a replica, and so is everything elementwise.
+`benchmarks/identity.py` measures what that gains over batched matrix products.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.overrides import TorchFunctionMode
+
+LONGEST_CHAIN = 32
+"""Sums of more products than this go to a batched matrix product, which then has enough work to be worth its call."""
+
+
+def rows(x: Float[Tensor, "replica *shape"]) -> Float[Tensor, "*shape replica"]:
+    """The replica axis last, contiguous: a view where `x` already lies so in memory, else a copy."""
+    return x.movedim(0, -1).contiguous()
+
+
+def product(
+    a: Float[Tensor, "m k replica"], b: Float[Tensor, "n k replica"], start: Float[Tensor, "n replica"] | None = None
+) -> Float[Tensor, "m n replica"]:
+    """start[n] + sum_k a[m, k] b[n, k], replica by replica."""
+    if a.shape[1] > LONGEST_CHAIN:
+        y = torch.bmm(a.permute(2, 0, 1), b.permute(2, 1, 0)).permute(1, 2, 0).contiguous()
+        return y if start is None else y + start
+    (a_0, b_0), *rest = zip(a.unsqueeze(1).unbind(2), b.unsqueeze(0).unbind(2), strict=True)
+    y = a_0 * b_0 if start is None else torch.addcmul(start.unsqueeze(0), a_0, b_0)
+    for a_k, b_k in rest:
+        y.addcmul_(a_k, b_k)
+    return y
+
+
+class _Linear(torch.autograd.Function):
+    """y = W x + b on stacked operands, and its gradients, each of them one `product`."""
+
+    @staticmethod
+    def forward(x, W, b):  # noqa: ANN001, ANN205 - autograd's own signature
+        return product(rows(x), rows(W), None if b is None else rows(b)).movedim(-1, 0)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+        x, W, b = inputs
+        ctx.save_for_backward(x, W)
+        ctx.has_bias = b is not None
+
+    @staticmethod
+    def backward(ctx, gradient):  # noqa: ANN001, ANN205
+        x, W = ctx.saved_tensors
+        g = rows(gradient)
+        of_x = product(g, rows(W).transpose(0, 1)).movedim(-1, 0) if ctx.needs_input_grad[0] else None
+        of_W = product(g.transpose(0, 1), rows(x).transpose(0, 1)).movedim(-1, 0)
+        of_b = g.sum(0).movedim(-1, 0) if ctx.has_bias else None
+        return of_x, of_W, of_b
+
+
+def _stack(x: Tensor, axis: int | None, replicas: int) -> Tensor:
+    """An operand of vmap with its replica axis first, repeated where all replicas share it."""
+    return x.expand(replicas, *x.shape) if axis is None else x.movedim(axis, 0)
+
+
+class _StackedLinear(torch.autograd.Function):
+    """What `F.linear` becomes under vmap. Alone it is never called, so it needs no gradient of its own."""
+
+    @staticmethod
+    def forward(x, W, b):  # noqa: ANN001, ANN205
+        return F.linear(x, W, b)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+        pass
+
+    @staticmethod
+    def vmap(info, in_dims, x, W, b):  # noqa: ANN001, ANN205
+        n = info.batch_size
+        x, W = _stack(x, in_dims[0], n), _stack(W, in_dims[1], n)
+        b = None if b is None else _stack(b, in_dims[2], n)
+        batch = x.shape[1:-1]
+        y = _Linear.apply(x.reshape(n, -1, x.shape[-1]), W, b)
+        return y.reshape(n, *batch, y.shape[-1]), 0
+
+
+class StackedLinear(TorchFunctionMode):
+    """Inside this context every `F.linear`, also `nn.Linear`'s, takes the path for stacked replicas.
+
+    So units are written as for a single network, and know nothing of replicas.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if function is F.linear:
+            x, W, b = _linear_arguments(*args, **(kwargs or {}))
+            if torch._C._functorch.is_batchedtensor(W):
+                return _StackedLinear.apply(x, W, b)
+        return function(*args, **(kwargs or {}))
+
+
+def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple:  # noqa: A002 - torch's name
+    return input, weight, bias
+
+
+class _ByReplica(torch.autograd.Function):
+    """Apply module k to the k-th group of neighbouring replicas. Only under vmap, where replicas exist."""
+
+    @staticmethod
+    def forward(module, x, *parameters):  # noqa: ANN001, ANN205
+        raise RuntimeError("a module that differs by replica can only be called on all replicas at once")
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+        pass
+
+    @staticmethod
+    def vmap(info, in_dims, module, x, *parameters):  # noqa: ANN001, ANN205
+        n, sizes = info.batch_size, module.sizes
+        # Split and joined along the last axis, so that every part stays contiguous.
+        parts = rows(_stack(x, in_dims[1], n)).split(sizes, -1)
+        held = {
+            name: _stack(p, axis, n).movedim(0, -1).split(sizes, -1)
+            for name, p, axis in zip(module.names, parameters, in_dims[2:], strict=True)
+        }
+        results = []
+        for k, (choice, part) in enumerate(zip(module.choices, parts, strict=True)):
+            own = {name: held[name][k] for name, _ in choice.named_parameters()}
+            call = vmap(lambda p, x, choice=choice: functional_call(choice, p, (x,)), in_dims=-1, out_dims=-1)
+            results.append(call(own, part))
+        return torch.cat(results, -1), results[0].ndim - 1
+
+
+class ByReplica(nn.Module):
+    """A leaf of a network that differs between groups of replicas, such as their activation.
+
+    It carries the parameters of all its choices; a replica's choice uses its own and leaves the rest without a gradient.
+    """
+
+    def __init__(self, choices: Sequence[nn.Module], sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.choices = tuple(choices)  # a tuple, so that their parameters are not registered twice
+        self.sizes = list(sizes)
+        for choice in choices:
+            for name, p in choice.named_parameters():
+                if name in self._parameters and self._parameters[name].shape != p.shape:
+                    raise ValueError(
+                        f"replicas of one stack must agree in the shape of {name}: "
+                        f"expected {tuple(self._parameters[name].shape)}, got {tuple(p.shape)}"
+                    )
+                self.register_parameter(name, nn.Parameter(p.detach().clone()))
+        self.names = list(self._parameters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _ByReplica.apply(self, x, *(self._parameters[name] for name in self.names))

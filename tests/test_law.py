@@ -1,0 +1,167 @@
+"""The law: a replica does not know that it has neighbours.
+
+The plain loop below shares nothing with the engine but the units' constructors: it is written out here with autograd and
+torch.optim, one network at a time. Everything runs in float64, where another order of summation stays near 1e-13 and any
+real coupling shows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Replicas, fit, stack
+from nalu.tasks import Identity
+
+STEPS = 40
+MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {
+    **{name: (lambda g, name=name: MLP(1, 1, activation=name, generator=g)) for name in ACTIVATIONS},
+    **{unit.__name__: (lambda g, unit=unit: stack(unit, [1, 8, 8, 1], generator=g)) for unit in (Linear, NAC, NALU)},
+}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A task that draws new inputs at every step, from one end of its range to the other."""
+
+    fresh = True
+    batch: int = 6
+
+    def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
+        x = torch.rand(steps, self.batch, 1, generator=generator) * 4 - 2
+        return x, 3 * x
+
+
+class Explosive(nn.Module):
+    """Diverges after a few steps if it was drawn large, and is harmless otherwise."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.rand(1, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.where(self.w > 0.5, torch.exp(1e3 * self.w), self.w)
+
+
+def alone(
+    make: Callable, task: object, seed: int, steps: int, lr: float = 1e-2, optimizer: type = torch.optim.Adam
+) -> nn.Module:
+    """One network, one plain loop."""
+    network = make(torch.Generator().manual_seed(seed)).double()
+    update = optimizer(network.parameters(), lr=lr)
+    data = torch.Generator().manual_seed(2**32 + seed)
+    blocks = []
+    for step in range(steps):
+        if task.fresh and step % 100 == 0:
+            blocks = list(zip(*task.draw(data, 100), strict=True))
+        x, y = blocks[step % 100] if task.fresh else [part[0] for part in task.draw(data, 1)]
+        update.zero_grad()
+        ((network(x.double()) - y.double()) ** 2).mean().backward()
+        update.step()
+    return network
+
+
+def assert_same(replica: nn.Module, network: nn.Module, tolerance: float = 1e-9) -> None:
+    expected = dict(network.named_parameters())
+    found = dict(replica.named_parameters())
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def train(models: dict, task: object = Identity(), **settings: object) -> dict[str, Replicas]:
+    return fit(models, task, **{"steps": STEPS, "lr": 1e-2, "workers": 1, "dtype": torch.float64, **settings}).replicas
+
+
+@pytest.fixture(scope="module")
+def hundred() -> dict[str, Replicas]:
+    return train(MODELS, seeds=range(100))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("r", [0, 41, 99])
+def test_replica_of_a_hundred_equals_the_same_seed_alone(hundred: dict[str, Replicas], name: str, r: int) -> None:
+    assert_same(hundred[name][r], alone(MODELS[name], Identity(), r, STEPS))
+
+
+@pytest.mark.parametrize("name", ["Tanh", "NALU"])
+def test_with_data_of_its_own(name: str) -> None:
+    replicas = train({name: MODELS[name]}, Noise(), seeds=[3, 8, 5], steps=130, lr=1e-3)
+    for r, seed in enumerate([3, 8, 5]):
+        assert_same(replicas[name][r], alone(MODELS[name], Noise(), seed, 130, lr=1e-3))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.RMSprop])
+def test_with_another_optimiser(optimizer: type) -> None:
+    replicas = train({"ReLU": MODELS["ReLU"]}, seeds=range(5), optimizer=optimizer, lr=1e-3)
+    assert_same(replicas["ReLU"][4], alone(MODELS["ReLU"], Identity(), 4, STEPS, lr=1e-3, optimizer=optimizer))
+
+
+def test_when_a_neighbour_diverges() -> None:
+    result = fit(
+        {"Explosive": Explosive}, Identity(), seeds=range(8), steps=STEPS, lr=1e-2, workers=1, dtype=torch.float64
+    )
+    last = result.table[result.table.step == STEPS].set_index("seed")
+    assert 0 < last.diverged.sum() < 8
+    for seed in range(8):
+        network = alone(Explosive, Identity(), seed, STEPS)
+        assert bool(last.diverged[seed]) is not bool(network.w.isfinite().all() and ~last.loss.isna()[seed])
+        assert_same(result.replicas["Explosive"][seed], network)
+
+
+def test_nan_in_one_replica_of_a_mixed_stack_stays_there() -> None:
+    names = ["Tanh", "PReLU", "ELU"]
+
+    def poisoned(name: str, seed: int) -> Callable[[torch.Generator], nn.Module]:
+        def make(generator: torch.Generator) -> nn.Module:
+            network = MODELS[name](generator)
+            if generator.initial_seed() == seed:
+                with torch.no_grad():
+                    network.layers[0].b.fill_(float("nan"))
+            return network
+
+        return make
+
+    replicas = train({name: poisoned(name, 1) for name in names}, seeds=range(3))
+    for name in names:
+        for seed in (0, 2):
+            assert_same(replicas[name][seed], alone(MODELS[name], Identity(), seed, STEPS))
+        assert not replicas[name].parameters()["layers.0.W"][1].isfinite().any()
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 7])
+def test_whatever_the_number_of_replicas(hundred: dict[str, Replicas], replicas: int) -> None:
+    few = train(MODELS, seeds=range(replicas))
+    for name in MODELS:
+        assert_same(few[name][replicas - 1], hundred[name][replicas - 1])
+
+
+def test_whatever_the_number_of_processes(hundred: dict[str, Replicas]) -> None:
+    spread = train(MODELS, seeds=range(100), workers=3)  # 1,600 networks in three parts: the cuts go through models
+    for name in MODELS:
+        for r in (0, 50, 99):
+            assert_same(spread[name][r], hundred[name][r])
+
+
+def test_long_sums_take_the_batched_matrix_product_and_stay_the_same() -> None:
+    wide = {"wide": lambda g: MLP(1, 1, activation="Tanh", hidden=(40, 3), generator=g)}
+    task = Noise(batch=50)
+    assert_same(train(wide, task, seeds=range(4))["wide"][2], alone(wide["wide"], task, 2, STEPS))
+
+
+def test_modules_of_torch_and_of_a_reader_train_as_they_are() -> None:
+    class Mine(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(1, 5), nn.Parameter(torch.randn(5, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(self.a(x)) @ self.b
+
+    def make(generator: torch.Generator) -> nn.Module:
+        torch.manual_seed(generator.initial_seed())  # for the plain loop; the engine does so itself
+        return Mine()
+
+    assert_same(train({"mine": make}, seeds=range(6))["mine"][5], alone(make, Identity(), 5, STEPS))
