@@ -33,7 +33,7 @@ def flipbook(
     if not values:
         raise ValueError("flipbook expects at least one value to draw a figure at, and got none")
     figures = [_drawn(draw, value) for value in values]
-    crop = Bbox.union([figure.get_tightbbox() for figure in figures]).padded(0.05)  # one for all, so that none jumps
+    crop = Bbox.union([figure.get_tightbbox() for figure in figures]).padded(0.1)  # one for all, so that none jumps
     read = label if callable(label) else label.format
     slider = widgets.SelectionSlider(
         options=[(read(value), i) for i, value in enumerate(values)],
