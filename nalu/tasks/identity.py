@@ -11,24 +11,36 @@ from nalu import checks
 
 @dataclass(frozen=True)
 class Identity:
-    """Output the input: y = x, trained on all integers low..high at once, the same for every replica.
+    """Output the input: y = x.
+
+    Trained on all integers low..high at once, the same at every step and for every replica; or, with `reals`, on so many
+    real numbers drawn anew at each step, uniformly in [low, high].
 
     Raises:
-        ValueError: the range is empty.
+        ValueError: the range is empty, or reals is less than 1.
     """
 
     low: int = -5
     high: int = 5
-    fresh = False
+    reals: int | None = None
 
     def __post_init__(self) -> None:
         checks.interval(self.low, self.high, "the range of Identity")
+        if self.reals is not None:
+            checks.at_least(self.reals, 1, "reals")
+
+    @property
+    def fresh(self) -> bool:
+        return self.reals is not None
 
     def draw(
         self, generator: torch.Generator, steps: int
     ) -> tuple[Float[Tensor, "steps batch 1"], Float[Tensor, "steps batch 1"]]:
-        """The same batch for every step: x and y of shape (steps, high - low + 1, 1)."""
-        x = integers(self.low, self.high).expand(steps, -1, 1)
+        """The inputs of the next steps, and the same numbers as targets."""
+        if self.reals is None:
+            x = integers(self.low, self.high).expand(steps, -1, 1)
+        else:
+            x = self.low + (self.high - self.low) * torch.rand(steps, self.reals, 1, generator=generator)
         return x, x.clone()
 
 

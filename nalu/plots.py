@@ -1,0 +1,97 @@
+"""The few kinds of figure of the book, in one style and with one colour for each unit.
+
+Importing this module sets the style.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from nalu.metrics import Estimate
+
+plt.style.use(Path(__file__).with_name("style.mplstyle"))
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "flat on both sides": ("Hardtanh", "Sigmoid", "Tanh", "ReLU6", "Softsign"),
+    "flat on one side": ("ReLU", "Threshold", "Softplus", "ELU", "SELU"),
+    "never flat in the long run": ("LeakyReLU", "PReLU", "Tanhshrink", "Softshrink", "Hardshrink"),
+    "no activation, and arithmetic units": ("None", "NAC", "NALU"),
+}
+"""The activations by what they do far from zero, which decides how they extrapolate."""
+
+COLOURS: dict[str, tuple[float, float, float]] = {
+    **dict(zip(FAMILIES["flat on both sides"], sns.color_palette("Reds_d", 5), strict=True)),
+    **dict(zip(FAMILIES["flat on one side"], sns.color_palette("YlOrBr_d", 5), strict=True)),
+    **dict(zip(FAMILIES["never flat in the long run"], sns.color_palette("Blues_d", 5), strict=True)),
+    "None": (0.35, 0.35, 0.35),
+    "Linear": (0.35, 0.35, 0.35),
+    "NAC": sns.color_palette("colorblind")[2],
+    "NALU": sns.color_palette("colorblind")[4],
+}
+"""One colour for each unit and activation, the same in the whole book."""
+
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""Line styles within a family, so that lines can be told apart without their colour."""
+
+
+def curves(
+    axes: Axes,
+    x: ArrayLike,
+    values: Mapping[str, Float[np.ndarray, "replica point"]],
+    statistic: str = "mean",
+) -> None:
+    """A line for each model: a statistic over its replicas at each x, in a band of its 95% bootstrap interval.
+
+    Args:
+        x: one number a point.
+        values: by model, one row a replica.
+        statistic: "mean" or "median".
+    """
+    reduce = {"mean": np.mean, "median": np.median}[statistic]
+    x = np.asarray(x).ravel()
+    for (name, rows), style in zip(values.items(), STYLES * len(values), strict=False):
+        low, high = rows.min(0), rows.max(0)
+        if len(rows) > 1:
+            # At points where all replicas agree there is nothing to resample.
+            same = low == high
+            ci = stats.bootstrap(
+                (rows[:, ~same],), reduce, axis=0, n_resamples=1_000, method="percentile", rng=np.random.default_rng(0)
+            ).confidence_interval
+            low[~same], high[~same] = ci.low, ci.high
+        colour = COLOURS[name]
+        axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+        axes.plot(x, reduce(rows, axis=0), color=colour, linestyle=style, label=name)
+
+
+def dots(axes: Axes, estimates: Mapping[str, Estimate], label: str) -> None:
+    """A dot with its interval for each model, the largest on top, on a logarithmic axis."""
+    order = sorted(estimates, key=lambda name: estimates[name].value)
+    for row, name in enumerate(order):
+        e = estimates[name]
+        axes.plot([e.low, e.high], [row, row], color=COLOURS[name], linewidth=3, alpha=0.5, solid_capstyle="butt")
+        axes.plot(e.value, row, "o", color=COLOURS[name])
+    axes.set_yticks(range(len(order)), order)
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.grid(axis="y", visible=False)
+
+
+def training_range(axes: Axes, low: float, high: float) -> None:
+    """Shade what the models saw in training."""
+    axes.axvspan(low, high, color="0.5", alpha=0.15, linewidth=0, label="_training range")
+
+
+def panels(columns: int, titles: Sequence[str], height: float = 2.6, **settings: object) -> tuple[plt.Figure, list[Axes]]:
+    """Small multiples with a title each, in so many columns, 7 inches wide."""
+    rows = -(-len(titles) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(7, height * rows), squeeze=False, **settings)
+    for axes, title in zip(grid.flat, titles, strict=False):
+        axes.set_title(title)
+    return figure, list(grid.flat)
