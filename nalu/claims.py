@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nalu.metrics import Estimate
@@ -30,6 +31,10 @@ class Claim:
     reason: str
 
 
+FIELDS = list(Claim.__dataclass_fields__)
+NUMBERS = ("ours", "low", "high", "paper")
+
+
 class Claims:
     """The claims of one chapter, written to NALU_CLAIMS/<chapter>.jsonl (or nowhere, if NALU_CLAIMS is not set).
 
@@ -43,7 +48,7 @@ class Claims:
         self.path = Path(folder) / f"{chapter}.jsonl" if folder else None
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("")
+            self.path.write_text("", encoding="utf-8")
 
     def __call__(
         self,
@@ -69,8 +74,11 @@ class Claims:
 
         Raises:
             AssertionError: the claim does not hold, at any scale but the fast one.
+            TypeError: `holds` is not a truth value. (NaN counts as true in Python, a string too.)
             ValueError: the paper's number is given without its place, or differs from ours without a reason.
         """
+        if not isinstance(holds, bool | np.bool_):
+            raise TypeError(f"holds: expected True or False, got {holds!r}: {sentence}")
         ours = ours if isinstance(ours, Estimate) else Estimate(float(ours), float(ours), float(ours), 1)
         if paper is not None and not where:
             raise ValueError(f"expected where the paper reports {paper}, got nothing")
@@ -78,8 +86,8 @@ class Claims:
         must = not (needs_replicas and scale() == "fast")
         if verdict == "differs" and not reason and must:
             raise ValueError(f"expected a reason why {ours} differs from the paper's {paper}, got none: {sentence}")
-        if must:
-            assert holds, f"does not hold: {sentence} (ours: {ours}, paper: {paper})"
+        if must and not holds:  # raised by hand, for `assert` is silent under python -O
+            raise AssertionError(f"does not hold: {sentence} (ours: {ours}, paper: {paper})")
         claim = Claim(
             self.chapter,
             sentence,
@@ -95,26 +103,52 @@ class Claims:
         against = "" if paper is None else f"; paper: {paper:g} ({where}): {verdict}"
         print(f"{'✓' if holds else '✗ (not asserted at this scale)'} {sentence}\n    ours: {ours}{against}")
         if self.path:
-            with self.path.open("a") as file:
-                file.write(json.dumps(asdict(claim)) + "\n")
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(claim))
 
 
 def compare(ours: Estimate, paper: float | None) -> str:
     """Whether a paper's number agrees with ours.
 
     The paper's number is itself one draw over as many replicas as ours, unless it says otherwise, so the two agree if
-    they differ by no more than 1.96 standard errors of their *difference*: the half-widths of our interval times sqrt(2).
+    they differ by no more than 1.96 standard errors of their *difference*: our interval's half-widths times sqrt(2).
+    Where ours is infinite, its interval is taken as it is.
     """
     if paper is None:
         return "not stated"
-    low = ours.value - math.sqrt(2) * (ours.value - ours.low)
-    high = ours.value + math.sqrt(2) * (ours.high - ours.value)
+    low, high = (end if math.isinf(ours.value) else ours.value + math.sqrt(2) * (end - ours.value) for end in ours[1:3])
     return "agrees" if low <= paper <= high else "differs"
 
 
 def recorded(folder: str | Path | None = None) -> pd.DataFrame:
-    """All claims that the last execution recorded, a row each, from NALU_CLAIMS or a folder; empty if there are none."""
+    """All claims that the last execution recorded, a row each, from NALU_CLAIMS or a folder; empty if there are none.
+
+    Raises:
+        ValueError: a line is not a whole record; a claim is not left out in silence.
+    """
     folder = folder or os.environ.get("NALU_CLAIMS")
     files: Iterable[Path] = sorted(Path(folder).glob("*.jsonl")) if folder else ()
-    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return pd.DataFrame(rows, columns=list(Claim.__dataclass_fields__))
+    # Not splitlines(), which would also split at the rarer line separators of Unicode.
+    rows = [_row(line, file) for file in files for line in file.read_text(encoding="utf-8").split("\n") if line]
+    return pd.DataFrame(rows, columns=FIELDS)
+
+
+def _line(claim: Claim) -> str:
+    """A claim as one line of JSON, which has no infinity and no NaN: these become strings that float() reads."""
+    record = asdict(claim)
+    for name in NUMBERS:
+        if record[name] is not None:
+            record[name] = float(record[name])
+            if not math.isfinite(record[name]):
+                record[name] = str(record[name])
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _row(line: str, file: Path) -> dict:
+    try:
+        record = json.loads(line)
+        if set(record) != set(FIELDS):
+            raise ValueError(f"fields {', '.join(record)}")
+        return record | {name: None if record[name] is None else float(record[name]) for name in NUMBERS}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected a whole claim on each line of {file}, got {line!r} ({error})") from error
