@@ -1,5 +1,6 @@
 """Bad input gets an error that names what was expected and what came."""
 
+from collections import Counter
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -42,11 +43,20 @@ def one_of(value: object, known: Sequence[str], what: str) -> str:
     return str(value)
 
 
-def interval(low: int, high: int, what: str) -> tuple[int, int]:
-    """Return (low, high) if they bound a range with something in it, else raise."""
+def distinct(values: Sequence[int], what: str) -> None:
+    """Raise if a value comes twice."""
+    if twice := sorted(value for value, n in Counter(values).items() if n > 1):
+        raise ValueError(f"{what}: expected each once, got {', '.join(map(str, twice))} more than once")
+
+
+def interval(low: object, high: object, what: str) -> tuple[int, int]:
+    """Return (low, high) if they are whole numbers that bound a range with something in it, else raise."""
+    for end in (low, high):
+        if not isinstance(end, Integral) or isinstance(end, bool):
+            raise TypeError(f"{what}: expected whole numbers, got {low!r}..{high!r}")
     if not low <= high:
         raise ValueError(f"{what}: expected a range with low <= high, got {low}..{high}, which is empty")
-    return low, high
+    return int(low), int(high)
 
 
 def writable(path: str | Path) -> Path:

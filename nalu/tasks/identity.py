@@ -13,11 +13,11 @@ from nalu import checks
 class Identity:
     """Output the input: y = x.
 
-    Trained on all integers low..high at once, the same at every step and for every replica; or, with `reals`, on so many
-    real numbers drawn anew at each step, uniformly in [low, high].
+    Trained on all integers low..high at once, the same at every step and for every replica; or, with `reals`, on so
+    many real numbers drawn anew at each step, uniformly in [low, high].
 
     Raises:
-        ValueError: the range is empty, or reals is less than 1.
+        TypeError, ValueError: the range is empty, or reals is less than 1; any of them is not a whole number.
     """
 
     low: int = -5
@@ -48,7 +48,7 @@ def integers(low: int, high: int) -> Float[Tensor, "batch 1"]:
     """All integers low..high as inputs of shape (high - low + 1, 1).
 
     Raises:
-        ValueError: the range is empty.
+        TypeError, ValueError: the range is empty, or not of whole numbers.
     """
     checks.interval(low, high, "integers")
     return torch.arange(low, high + 1, dtype=torch.get_default_dtype()).unsqueeze(1)

@@ -16,7 +16,8 @@ class Linear(nn.Module):
     Shapes: W (out_features, in_features), b (out_features); x (..., in_features) -> y (..., out_features).
 
     Raises:
-        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of integers.
+        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
+            integers.
     """
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:

@@ -35,7 +35,8 @@ class NAC(nn.Module):
     Shapes: W_hat, M_hat, W (out_features, in_features); x (..., in_features) -> y (..., out_features).
 
     Raises:
-        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of integers.
+        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
+            integers.
     """
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
@@ -48,7 +49,7 @@ class NAC(nn.Module):
 
     @property
     def W(self) -> Float[Tensor, "out in"]:
-        """The effective weight. Computed on every call: stored once, it would cut W_hat and M_hat off their gradient."""
+        """The effective weight, computed on every call: stored, it would cut W_hat and M_hat off their gradient."""
         return torch.tanh(self.W_hat) * torch.sigmoid(self.M_hat)
 
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:

@@ -12,14 +12,16 @@ from nalu.units.nac import NAC
 class NALU(NAC):
     """y = g * a + (1 - g) * m with a = W x, m = exp(W log(|x| + epsilon)), g = sigmoid(G x).
 
-    Trask et al. 2018, section 2.2. The additive and the multiplicative path share one W (the caption of their Figure 2),
-    and the gate g depends on the input and has no bias. The paper gives neither epsilon nor an initialisation: epsilon is
-    1e-7 here, as in Madsen & Johansen 2020, and G is Glorot uniform.
+    Trask et al. 2018, section 2.2. The additive and the multiplicative path share one W (caption of their Figure 2),
+    and the gate g depends on the input and has no bias. The paper gives neither epsilon nor an initialisation: epsilon
+    is 1e-7 here, as in Madsen & Johansen 2020, and G is Glorot uniform. The equation is computed as it stands: where m
+    overflows and the gate is at 1, the result is NaN, for 0 times infinity.
 
     Shapes: W_hat, M_hat, W, G (out_features, in_features); x (..., in_features) -> y (..., out_features).
 
     Raises:
-        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of integers.
+        TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
+            integers.
     """
 
     epsilon = 1e-7
