@@ -36,7 +36,7 @@ def training_step(
 ) -> Callable[[], tuple[Float[Tensor, " replica"], Float[Tensor, "parameter replica"]]]:
     """A function of no argument that returns each replica's loss, and the gradient of their state.
 
-    The loss is summed over replicas. No replica appears in another one's term, so each gets the gradient of its own loss.
+    The loss is summed over replicas. No replica appears in another's term, so each gets the gradient of its own loss.
 
     Args:
         loss: maps one replica's output and target to a scalar.
@@ -60,7 +60,7 @@ def training_step(
 
 
 def _simplify(graph: fx.Graph) -> None:
-    """Drop operations that change nothing: views of the same shape, a permutation and its inverse, times or to the one."""
+    """Drop what changes nothing: a view of the same shape, a permutation and its inverse, times or to the one."""
     for node in list(graph.nodes):
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
             continue

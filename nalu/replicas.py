@@ -2,12 +2,12 @@
 
 import copy
 import os
-import pickle
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
+from types import FunctionType
 
 import torch
 from jaxtyping import Float
@@ -22,9 +22,11 @@ Build = Callable[[torch.Generator], nn.Module]
 
 FORMAT = "nalu.replicas.1"
 
+OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
 
 def build(make: Build, seed: int) -> nn.Module:
-    """The network that `make` makes from a seed. Also torch's global generator is seeded, for modules that know no other."""
+    """The network that `make` makes from a seed. Also torch's global one is seeded, for modules that know no other."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make(torch.Generator().manual_seed(seed))
@@ -35,7 +37,7 @@ class Replicas:
 
     Their parameters are one tensor, `state`, of shape (parameters of a network, R): replicas are the last axis (see
     `nalu.stacked`). Networks may differ in their leaves without children, such as the activation, if equal ones are
-    neighbours; everything else must have equal shapes.
+    neighbours; in everything else, but the values of their parameters, they must be equal.
 
     Args:
         networks: at least one module, without buffers.
@@ -97,7 +99,12 @@ class Replicas:
         r = range(len(self))[r]  # raises IndexError, and counts from the end where r is negative
         network = copy.deepcopy(self.templates[bisect_right(list(accumulate(self.counts)), r)]).to(self.state)
         own = self.parameters()
-        network.load_state_dict({name: own[name][r] for name, _ in network.named_parameters()})
+        with torch.no_grad():
+            for (
+                name,
+                p,
+            ) in network.named_parameters():  # not load_state_dict, which misses the second name of a tied one
+                p.copy_(own[name][r])
         return network.requires_grad_()
 
     def take(self, start: int, stop: int) -> "Replicas":
@@ -114,6 +121,8 @@ class Replicas:
 
     def put(self, start: int, part: "Replicas") -> None:
         """Overwrite the replicas from start with those of a part, as `take` gave it."""
+        if start < 0 or start + len(part) > len(self):
+            raise IndexError(f"expected a part that ends by {len(self)}, got {len(part)} replicas from {start}")
         own = self.parameters()
         for name, values in part.parameters().items():
             own[name][start : start + len(part)] = values
@@ -130,15 +139,24 @@ class Replicas:
             FileNotFoundError: the folder does not exist.
         """
         path = checks.writable(path)
-        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
             with os.fdopen(handle, "wb") as file:
-                torch.save({"format": FORMAT, "shapes": shapes, "state": self.state}, file)
+                torch.save({"format": FORMAT, **self._layout(), "state": self.state}, file)
             os.replace(draft, path)
         except BaseException:
             os.unlink(draft)
             raise
+
+    def _layout(self) -> dict:
+        """What a file must share with these replicas for its numbers to mean the same in them."""
+        return {
+            "count": len(self),
+            "modules": [
+                [n, *(type(m).__name__ for m in t.modules())] for n, t in zip(self.counts, self.templates, strict=True)
+            ],
+            "parameters": {name: tuple(shape) for name, shape in self.shapes.items()},
+        }
 
     def load(self, path: str | Path) -> "Replicas":
         """Take the parameters from a file that `save` wrote for replicas of the same kind and number, and return self.
@@ -147,17 +165,16 @@ class Replicas:
             ValueError: the file is not one of ours, was cut short, or holds other networks; nothing is changed then.
         """
         try:
-            held = torch.load(path, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            held = torch.load(path, map_location=self.state.device, weights_only=True)
+        except OSError:  # such as no file at all
+            raise
+        except Exception as error:  # whatever the reader makes of bytes that mean something else
             raise ValueError(f"expected a whole file written by Replicas.save, got {path}: {error}") from error
         if not isinstance(held, dict) or held.get("format") != FORMAT:
             raise ValueError(f"expected a file written by Replicas.save ({FORMAT}), got {path}")
-        shapes = {name: tuple(shape) for name, shape in self.shapes.items()}
-        if held["shapes"] != shapes or held["state"].shape != self.state.shape:
-            raise ValueError(
-                f"expected {len(self)} replicas with parameters {shapes}, "
-                f"got {held['state'].shape[1]} with {held['shapes']} in {path}"
-            )
+        for what, expected in self._layout().items():
+            if held.get(what) != expected:
+                raise ValueError(f"expected replicas whose {what} is {expected}, got {held.get(what)} in {path}")
         self.state = held["state"].to(self.state)
         return self
 
@@ -175,7 +192,8 @@ def unpack(
 
 def stackable(a: nn.Module, b: nn.Module) -> bool:
     """Whether two networks can share a stack: they differ at most in their activations."""
-    return _skeleton(a) == _skeleton(b)
+    shapes = dict(_shapes(b))
+    return _skeleton(a) == _skeleton(b) and all(shapes.get(name, shape) == shape for name, shape in _shapes(a))
 
 
 def _leaf(module: nn.Module) -> bool:
@@ -184,24 +202,43 @@ def _leaf(module: nn.Module) -> bool:
 
 def _kind(network: nn.Module) -> tuple:
     """Networks of one kind differ in nothing but the values of their parameters."""
-    shapes = tuple((name, p.shape) for name, p in network.named_parameters())
-    return type(network), repr(network), shapes
+    return type(network), repr(network), _shapes(network), tuple(_settings(module) for module in network.modules())
+
+
+def _shapes(network: nn.Module) -> tuple:
+    return tuple((name, p.shape) for name, p in network.named_parameters())
+
+
+def _settings(module: nn.Module) -> tuple:
+    """What a module holds besides its parameters. A reader's own module need not tell that in `extra_repr`."""
+    return tuple((name, _text(value)) for name, value in sorted(vars(module).items()) if name not in OF_EVERY_MODULE)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Tensor):
+        return repr(value.tolist())
+    if isinstance(value, FunctionType):  # a lambda is another object in each network, but of the same code
+        held = [_text(cell.cell_contents) for cell in value.__closure__ or ()]
+        return repr((hash(value.__code__), value.__defaults__, held))
+    return type(value).__qualname__ if type(value).__repr__ is object.__repr__ else repr(value)
 
 
 def _is_activation(module: nn.Module) -> bool:
-    return type(module).__module__ == nn.modules.activation.__name__ or isinstance(module, nn.Identity)
+    known = type(module).__module__ == nn.modules.activation.__name__ or isinstance(module, nn.Identity)
+    return known and _leaf(module)
 
 
 def _skeleton(network: nn.Module) -> tuple:
-    """What two networks must have in common to share a stack: everything but activations."""
+    """What two networks must have in common to share a stack: everything but activations inside them."""
     return tuple(
         (path, "activation")
-        if _is_activation(module)
+        if path and _is_activation(module)
         else (
             path,
             type(module),
             module.extra_repr(),
-            [(name, p.shape) for name, p in module.named_parameters(recurse=False)],
+            tuple((name, p.shape) for name, p in module.named_parameters(recurse=False)),
+            _settings(module),
         )
         for path, module in network.named_modules()
     )

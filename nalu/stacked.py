@@ -42,17 +42,17 @@ class _Linear(torch.autograd.Function):
     """y = W x + b on stacked operands, and its gradients, each of them one `product`."""
 
     @staticmethod
-    def forward(x, W, b):  # noqa: ANN001, ANN205 - autograd's own signature
+    def forward(x, W, b):
         return product(rows(x), rows(W), None if b is None else rows(b)).movedim(-1, 0)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+    def setup_context(ctx, inputs, output) -> None:
         x, W, b = inputs
         ctx.save_for_backward(x, W)
         ctx.has_bias = b is not None
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001, ANN205
+    def backward(ctx, gradient):
         x, W = ctx.saved_tensors
         g = rows(gradient)
         of_x = product(g, rows(W).transpose(0, 1)).movedim(-1, 0) if ctx.needs_input_grad[0] else None
@@ -70,15 +70,15 @@ class _StackedLinear(torch.autograd.Function):
     """What `F.linear` becomes under vmap. Alone it is never called, so it needs no gradient of its own."""
 
     @staticmethod
-    def forward(x, W, b):  # noqa: ANN001, ANN205
+    def forward(x, W, b):
         return F.linear(x, W, b)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+    def setup_context(ctx, inputs, output) -> None:
         pass
 
     @staticmethod
-    def vmap(info, in_dims, x, W, b):  # noqa: ANN001, ANN205
+    def vmap(info, in_dims, x, W, b):
         n = info.batch_size
         x, W = _stack(x, in_dims[0], n), _stack(W, in_dims[1], n)
         b = None if b is None else _stack(b, in_dims[2], n)
@@ -93,7 +93,7 @@ class StackedLinear(TorchFunctionMode):
     So units are written as for a single network, and know nothing of replicas.
     """
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is F.linear:
             x, W, b = _linear_arguments(*args, **(kwargs or {}))
             if torch._C._functorch.is_batchedtensor(W):
@@ -101,7 +101,7 @@ class StackedLinear(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple:  # noqa: A002 - torch's name
+def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple:
     return input, weight, bias
 
 
@@ -109,15 +109,15 @@ class _ByReplica(torch.autograd.Function):
     """Apply module k to the k-th group of neighbouring replicas. Only under vmap, where replicas exist."""
 
     @staticmethod
-    def forward(module, x, *parameters):  # noqa: ANN001, ANN205
+    def forward(module, x, *parameters):
         raise RuntimeError("a module that differs by replica can only be called on all replicas at once")
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
+    def setup_context(ctx, inputs, output) -> None:
         pass
 
     @staticmethod
-    def vmap(info, in_dims, module, x, *parameters):  # noqa: ANN001, ANN205
+    def vmap(info, in_dims, module, x, *parameters):
         n, sizes = info.batch_size, module.sizes
         # Split and joined along the last axis, so that every part stays contiguous.
         parts = rows(_stack(x, in_dims[1], n)).split(sizes, -1)
@@ -136,7 +136,7 @@ class _ByReplica(torch.autograd.Function):
 class ByReplica(nn.Module):
     """A leaf of a network that differs between groups of replicas, such as their activation.
 
-    It carries the parameters of all its choices; a replica's choice uses its own and leaves the rest without a gradient.
+    It carries the parameters of all its choices; a replica's choice uses its own and leaves the rest with no gradient.
     """
 
     def __init__(self, choices: Sequence[nn.Module], sizes: Sequence[int]) -> None:
