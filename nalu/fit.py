@@ -8,31 +8,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
 from jaxtyping import Float
+from joblib import Parallel, delayed
 from torch import Tensor
+from torch.func import vmap
 from tqdm.auto import tqdm
 
 from nalu import checks
+from nalu.metrics import mean_absolute_error
 from nalu.program import Loss, training_step
 from nalu.replicas import Build, Replicas, build, stackable
-from nalu.stacked import rows
 from nalu.tasks import Task
 
 ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad)
 """Optimisers that treat each number apart, so that neighbours in a stack stay strangers."""
 
 SMALLEST_PART = 400
-"""A stack is cut in parts for several processes only where each part keeps this many replicas; fewer waste the cores."""
+"""A stack is cut into parts for several processes only where each part keeps this many replicas: fewer waste cores."""
 
 BLOCK = 100
 """Steps whose random batches are drawn together, for drawing is slow by the call and fast by the number."""
+
+COLUMNS = frozenset({"model", "seed", "step", "loss", "diverged"})
 
 TestSets = Mapping[str, tuple[Float[Tensor, "batch in"], Float[Tensor, "batch out"]]]
 
@@ -42,9 +46,9 @@ class Fit:
     """What training left.
 
     Attributes:
-        table: a row for each model, seed and checkpoint: `model`, `seed`, `step` (updates done so far), `loss` (on the
-            last training batch), `diverged` (a parameter or the loss is not finite), and for each test set the mean
-            absolute error in a column of its name.
+        table: a row for each model, seed and checkpoint, in this order: `model`, `seed`, `step` (updates done so far),
+            `loss` (on the last training batch), `diverged` (a parameter or the loss is not finite), and for each test
+            set the mean absolute error in a column of its name.
         replicas: the trained networks by model, in the order of the seeds.
         seconds: wall-clock time of the training.
         network_steps: updates of a network done in all.
@@ -92,15 +96,23 @@ def fit(
         device: where to train. On anything but the CPU, one process is enough.
 
     Raises:
-        TypeError, ValueError: an argument out of its range; outputs of another shape than the targets.
+        TypeError, ValueError: an argument out of its range; outputs of another shape than the targets; a loss that is
+            not a scalar; networks with frozen parameters.
     """
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")
     seeds = [checks.at_least(seed, 0, "seed") for seed in seeds]
+    checks.distinct(seeds, "seeds")
     checks.at_least(len(seeds), 1, "number of replicas")
     checks.at_least(len(models), 1, "number of models")
     checks.at_least(steps, 1, "steps")
     checks.at_least(checkpoints, 1, "checkpoints")
     checks.positive(lr, "learning rate")
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
+    if not dtype.is_floating_point:
+        raise ValueError(f"expected a floating-point dtype, got {dtype}")
+    if taken := sorted(COLUMNS.intersection(tests or {})):
+        raise ValueError(f"expected test sets with names other than the table's columns, got {', '.join(taken)}")
     if getattr(optimizer, "func", optimizer) not in ELEMENTWISE:
         raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
 
@@ -122,7 +134,8 @@ def fit(
     replicas = {name: part for stack in stacks for name, part in stack.by_model(len(seeds))}
     table = pd.concat([table for table, _ in results], ignore_index=True)
     table["model"] = pd.Categorical(table["model"], categories=list(models))
-    table = table.sort_values(["model", "seed", "step"], ignore_index=True)
+    table["seed"] = pd.Categorical(table["seed"], categories=seeds)  # in their order, which is that of the replicas
+    table = table.sort_values(["model", "seed", "step"], ignore_index=True).astype({"seed": "int64"})
     return Fit(table, {name: replicas[name] for name in models}, time.perf_counter() - start, sum(sizes))
 
 
@@ -144,8 +157,12 @@ def _stacks(
     families: list[dict[str, list]] = []
     for name, make in models.items():
         networks = [build(make, seed) for seed in seeds]
+        if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
+            raise ValueError(
+                f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}"
+            )
         for family in families:
-            if stackable(next(iter(family.values()))[0], networks[0]):
+            if all(stackable(others[0], networks[0]) for others in family.values()):
                 family[name] = networks
                 break
         else:
@@ -158,7 +175,7 @@ def _stacks(
 def _parts(replicas: int, workers: int) -> list[tuple[int, int]]:
     """Cut a stack in neighbouring parts of nearly equal size, one for each worker unless they would be too small."""
     edges = np.linspace(0, replicas, max(1, min(workers, replicas // SMALLEST_PART)) + 1).round().astype(int).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _train(
@@ -179,7 +196,7 @@ def _train(
     try:
         data = _Batches(task, [seed for _, seed in labels], replicas.state)
         data.next()
-        _check_shapes(replicas, data)
+        _check_shapes(replicas, data, loss)
         step = training_step(replicas, loss, data.x, data.y)
         fused = {"fused": True} if getattr(optimizer, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
         update = optimizer([replicas.state], **fused)
@@ -201,7 +218,7 @@ def _train(
 
 
 class _Batches:
-    """The replicas' training batches, each replica's from a generator of its own, in two buffers that keep their place."""
+    """The replicas' batches, each replica's from a generator of its own, in two buffers that keep their place."""
 
     def __init__(self, task: Task, seeds: list[int], like: Tensor) -> None:
         self.task, self.like = task, like
@@ -224,12 +241,14 @@ class _Batches:
             self.y.copy_(batch[1].movedim(-1, 0))
 
 
-def _check_shapes(replicas: Replicas, data: _Batches) -> None:
+def _check_shapes(replicas: Replicas, data: _Batches, loss: Loss) -> None:
     outputs = replicas(data.x)
     if outputs.shape != data.y.shape:
         raise ValueError(
             f"expected outputs of the shape of the targets, {tuple(data.y.shape[1:])}, got {tuple(outputs.shape[1:])}"
         )
+    if (shape := vmap(loss)(outputs, data.y).shape[1:]) != ():
+        raise ValueError(f"expected a loss that is a scalar for each replica, got one of shape {tuple(shape)}")
 
 
 def _checkpoint(
@@ -239,14 +258,13 @@ def _checkpoint(
     diverged = ~(losses.isfinite() & replicas.state.isfinite().all(0))
     columns = {"model": names, "seed": seeds, "step": step, "loss": losses.cpu(), "diverged": diverged.cpu()}
     for name, (x, y) in tests.items():
-        outputs = replicas(x.to(replicas.state))
-        columns[name] = (outputs - y.to(replicas.state)).abs().flatten(1).mean(1).cpu()
+        columns[name] = mean_absolute_error(replicas(x.to(replicas.state)), y.to(replicas.state)).cpu()
     return pd.DataFrame(columns)
 
 
 @contextmanager
 def _progress(sizes: list[int]) -> Iterator[Callable[[int, int], None]]:
-    """A bar over all processes. Each writes how far it is into a file that this process watches; TQDM_DISABLE=1 silences it."""
+    """A bar over all processes, which write how far they are into a file; TQDM_DISABLE=1 silences it."""
     bar = tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False)
     if bar.disable:
         yield _ignore
