@@ -1,6 +1,6 @@
 """Build the site from the executed notebooks, in a scratch folder, and swap it into _build/html only when it is whole.
 
-    python book/publish.py                prints the path of the index page
+python book/publish.py                prints the path of the index page
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""What the book's configuration cannot say in YAML: launch buttons, front-end files of its own, no scripts for thebe."""
+"""What YAML cannot say of the book: launch buttons, front-end files of its own, and no scripts for thebe."""
 
 import os
 from pathlib import Path

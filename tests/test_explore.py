@@ -1,0 +1,57 @@
+"""Sliders are made of opaque pictures of one size, linked in the browser."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from nalu.explore import flipbook
+
+
+def line(slope: float) -> Figure:
+    figure, axes = plt.subplots(figsize=(6.4, 4))
+    axes.plot([-1, 1], [-slope, slope])
+    axes.set_ylabel("y" if slope < 2 else "a longer\nlabel")  # moves what surrounds the axes
+    return figure
+
+
+def test_one_picture_for_each_value_all_of_one_size_opaque_and_small() -> None:
+    slider, stack = flipbook(line, [1, 2, 3], description="slope", label="{:g}×").children
+    assert [name for name, _ in slider.options] == ["1×", "2×", "3×"]
+    pictures = [Image.open(io.BytesIO(frame.value)) for frame in stack.children]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    assert len({picture.size for picture in pictures}) == 1
+    for picture, frame in zip(pictures, stack.children, strict=True):
+        assert picture.convert("RGBA").getextrema()[3] == (255, 255)
+        assert len(frame.value) < 40_000
+
+
+def test_the_link_lives_in_the_browser_and_no_figure_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = []
+    monkeypatch.setattr(widgets, "jslink", lambda source, target: links.append((source, target)))
+    before = plt.get_fignums()
+    slider, stack = flipbook(line, [1, 2]).children
+    assert plt.get_fignums() == before
+    assert links == [((slider, "index"), (stack, "selected_index"))]
+
+
+def test_a_label_may_be_a_function() -> None:
+    slider, _ = flipbook(line, [1, 2], label=lambda value: f"±{value}").children
+    assert [name for name, _ in slider.options] == ["±1", "±2"]
+
+
+def test_no_values_is_an_error_that_says_so() -> None:
+    with pytest.raises(ValueError, match=r"expects at least one value .* got none"):
+        flipbook(line, [])
+
+
+def test_drawing_something_else_than_a_figure_is_an_error_that_says_so() -> None:
+    with pytest.raises(TypeError, match=r"draw\(5\) is expected to return a matplotlib Figure, and returned None"):
+        flipbook(lambda value: None, [5])
