@@ -58,6 +58,7 @@ class Claims:
         *,
         paper: float | None = None,
         where: str = "",
+        tolerance: float = 0.0,
         reason: str = "",
         needs_replicas: bool = True,
     ) -> None:
@@ -69,6 +70,7 @@ class Claims:
             holds: whether the run bears the sentence out.
             paper: the number that the paper reports, if it does.
             where: where it reports it.
+            tolerance: a difference from it that does not matter; see `compare`.
             reason: why ours is another one; needed where it is.
             needs_replicas: at the fast scale, with a handful of replicas, such a claim is recorded but not asserted.
 
@@ -82,7 +84,7 @@ class Claims:
         ours = ours if isinstance(ours, Estimate) else Estimate(float(ours), float(ours), float(ours), 1)
         if paper is not None and not where:
             raise ValueError(f"expected where the paper reports {paper}, got nothing")
-        verdict = compare(ours, paper)
+        verdict = compare(ours, paper, tolerance)
         must = not (needs_replicas and scale() == "fast")
         if verdict == "differs" and not reason and must:
             raise ValueError(f"expected a reason why {ours} differs from the paper's {paper}, got none: {sentence}")
@@ -107,17 +109,18 @@ class Claims:
                 file.write(_line(claim))
 
 
-def compare(ours: Estimate, paper: float | None) -> str:
+def compare(ours: Estimate, paper: float | None, tolerance: float = 0.0) -> str:
     """Whether a paper's number agrees with ours.
 
     The paper's number is itself one draw over as many replicas as ours, unless it says otherwise, so the two agree if
     they differ by no more than 1.96 standard errors of their *difference*: our interval's half-widths times sqrt(2).
-    Where ours is infinite, its interval is taken as it is.
+    Where ours is infinite, its interval is taken as it is. A difference up to `tolerance`, in the unit of the number, is
+    none: such as what the paper rounded away, or what would not matter to anyone.
     """
     if paper is None:
         return "not stated"
     low, high = (end if math.isinf(ours.value) else ours.value + math.sqrt(2) * (end - ours.value) for end in ours[1:3])
-    return "agrees" if low <= paper <= high else "differs"
+    return "agrees" if low - tolerance <= paper <= high + tolerance else "differs"
 
 
 def recorded(folder: str | Path | None = None) -> pd.DataFrame:

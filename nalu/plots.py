@@ -88,7 +88,9 @@ def training_range(axes: Axes, low: float, high: float) -> None:
     axes.axvspan(low, high, color="0.5", alpha=0.15, linewidth=0, label="_training range")
 
 
-def panels(columns: int, titles: Sequence[str], height: float = 2.6, **settings: object) -> tuple[plt.Figure, list[Axes]]:
+def panels(
+    columns: int, titles: Sequence[str], height: float = 2.6, **settings: object
+) -> tuple[plt.Figure, list[Axes]]:
     """Small multiples with a title each, in so many columns, 7 inches wide."""
     rows = -(-len(titles) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(7, height * rows), squeeze=False, **settings)
