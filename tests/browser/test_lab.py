@@ -6,13 +6,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
+from visiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -23,20 +23,7 @@ SETTINGS = {
 }
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until `condition` holds; it may raise OSError until then."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {seconds} s")
-
-
-def read(address: str) -> list | dict:
+def fetch(address: str) -> list | dict:
     with urllib.request.urlopen(address, timeout=5) as response:
         return json.load(response)
 
@@ -70,7 +57,7 @@ def lab(copy: Path, tmp_path: Path) -> Iterator[str]:
         server = subprocess.Popen(command, cwd=copy, env=environment, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
     try:
-        eventually(lambda: read(f"{address}api/status"), "JupyterLab is up")
+        eventually(lambda: fetch(f"{address}api/status"), "JupyterLab is up", 60)
         yield address
     finally:
         server.terminate()
@@ -89,10 +76,10 @@ def test_chapter_one_runs_its_slider_moves_and_an_edit_reaches_the_text(lab: str
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
 
     def ready() -> bool:
-        kernels = read(f"{lab}api/kernels")
+        kernels = fetch(f"{lab}api/kernels")
         return len(kernels) == 1 and kernels[0]["execution_state"] == "idle" and kernels[0]["connections"] > 0
 
-    eventually(ready, "a kernel is idle and connected")
+    eventually(ready, "a kernel is idle and connected", 60)
     page.wait_for_timeout(1000)  # the page learns of it a little later, and until then runs only the first cell
 
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
@@ -103,21 +90,21 @@ def test_chapter_one_runs_its_slider_moves_and_an_edit_reaches_the_text(lab: str
     assert page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
 
     scope = page.locator(".widget-vbox", has=page.locator(".noUi-handle")).first
-    scope.locator("img.widget-image:visible").wait_for()
-    before, reads = (
-        scope.locator("img.widget-image:visible").screenshot(),
-        scope.locator(".widget-readout").inner_text(),
-    )
+    picture, readout = scope.locator("img.widget-image:visible"), scope.locator(".widget-readout")
+    picture.wait_for()
+    before, read_before = picture.screenshot(), readout.inner_text()
     scope.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
-    assert scope.locator(".widget-readout").inner_text() != reads
-    assert scope.locator("img.widget-image:visible").screenshot() != before
+    eventually(lambda: readout.inner_text() != read_before, "the slider moved")
+    eventually(lambda: picture.screenshot() != before, "the picture changed")
 
     text = copy / "book/01-identity.md"
-    original = text.read_text()
-    page.locator(".jp-MarkdownCell .jp-RenderedMarkdown").first.dblclick()
+    original, edit = text.read_text(), " A reader was here."
+    cell = page.locator(".jp-MarkdownCell").first
+    cell.locator(".jp-RenderedMarkdown").dblclick()
+    cell.locator(".cm-content").click()  # opening the editor puts the cursor somewhere, a little later
     page.keyboard.press("Control+End")
-    page.keyboard.type("\n\nA reader was here.")
+    page.keyboard.insert_text(edit)
     page.keyboard.press("Control+s")
-    eventually(lambda: "A reader was here." in text.read_text(), "the edit is in the text", 20)
-    assert text.read_text().replace("\n\nA reader was here.", "", 1) == original
+    eventually(lambda: edit in text.read_text(), "the edit is in the text", 20)
+    assert text.read_text().replace(edit, "", 1) == original

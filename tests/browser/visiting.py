@@ -1,8 +1,10 @@
-"""A page of the site as a browser shows it."""
+"""What the browser tests share: an opened page, and waiting."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from playwright.sync_api import Page
 
 
@@ -29,3 +31,16 @@ class Visit:
 
 
 Visitor = Callable[..., Visit]  # (name, width=1280, scheme="light")
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+    """Wait until `condition` holds, and fail with `what` if it never does; it may raise OSError until then."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"{what}: not within {seconds} s")
