@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from joblib import Parallel, delayed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 from tqdm.auto import tqdm
 
@@ -104,6 +104,8 @@ def fit(
     seeds = [checks.at_least(seed, 0, "seed") for seed in seeds]
     checks.distinct(seeds, "seeds")
     checks.at_least(len(seeds), 1, "number of replicas")
+    if not isinstance(models, Mapping):
+        raise TypeError(f"models: expected functions by name, got {type(models).__name__}")
     checks.at_least(len(models), 1, "number of models")
     checks.at_least(steps, 1, "steps")
     checks.at_least(checkpoints, 1, "checkpoints")
@@ -156,7 +158,11 @@ def _stacks(
 ) -> Iterator[_Stack]:
     families: list[dict[str, list]] = []
     for name, make in models.items():
+        if not callable(make) or isinstance(make, nn.Module):
+            raise TypeError(f"expected a function that makes {name} from a generator, got {make!r}")
         networks = [build(make, seed) for seed in seeds]
+        if not isinstance(networks[0], nn.Module):
+            raise TypeError(f"expected a function that makes {name} as a module, got {networks[0]!r} from it")
         if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
             raise ValueError(
                 f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}"
@@ -265,7 +271,8 @@ def _checkpoint(
 @contextmanager
 def _progress(sizes: list[int]) -> Iterator[Callable[[int, int], None]]:
     """A bar over all processes, which write how far they are into a file; TQDM_DISABLE=1 silences it."""
-    bar = tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False)
+    silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
+    bar = tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False, disable=silent)
     if bar.disable:
         yield _ignore
         return

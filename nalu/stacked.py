@@ -2,7 +2,7 @@
 
 All tensors of a stack keep the replica axis *last in memory* (and first in shape, where vmap wants it). The networks of
 this book are so small that one matrix product for each is mostly overhead; with replicas innermost, a layer of 8 x 8 is
-eight fused multiply-adds over long contiguous rows, one lane a replica, and so is everything elementwise.
+eight fused multiply-adds over long contiguous rows, one lane a replica, and all that is elementwise runs as fast.
 `benchmarks/identity.py` measures what that gains over batched matrix products.
 """
 
@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
-LONGEST_CHAIN = 32
-"""Sums of more products than this go to a batched matrix product, which then has enough work to be worth its call."""
+SMALL = 2**14
+"""Numbers in a term of a sum of products below which calling an operation costs more than computing it."""
+
+LARGE = 2**16
+"""Multiplications for one replica from which its own matrix product is worth a call and a change of layout."""
 
 
 def rows(x: Float[Tensor, "replica *shape"]) -> Float[Tensor, "*shape replica"]:
@@ -28,9 +31,14 @@ def product(
     a: Float[Tensor, "m k replica"], b: Float[Tensor, "n k replica"], start: Float[Tensor, "n replica"] | None = None
 ) -> Float[Tensor, "m n replica"]:
     """start[n] + sum_k a[m, k] b[n, k], replica by replica."""
-    if a.shape[1] > LONGEST_CHAIN:
+    (m, k, replicas), n = a.shape, len(b)
+    if m * n * k > LARGE:
         y = torch.bmm(a.permute(2, 0, 1), b.permute(2, 1, 0)).permute(1, 2, 0).contiguous()
         return y if start is None else y + start
+    if m * n * replicas < SMALL:  # few operations: all products, then one sum
+        y = (a.unsqueeze(1) * b.unsqueeze(0)).sum(2)
+        return y if start is None else y + start
+    # Few passes over memory: one fused multiply-add for each term.
     (a_0, b_0), *rest = zip(a.unsqueeze(1).unbind(2), b.unsqueeze(0).unbind(2), strict=True)
     y = a_0 * b_0 if start is None else torch.addcmul(start.unsqueeze(0), a_0, b_0)
     for a_k, b_k in rest:

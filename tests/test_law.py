@@ -145,10 +145,10 @@ def test_whatever_the_number_of_processes(hundred: dict[str, Replicas]) -> None:
             assert_same(spread[name][r], hundred[name][r])
 
 
-def test_long_sums_take_the_batched_matrix_product_and_stay_the_same() -> None:
-    wide = {"wide": lambda g: MLP(1, 1, activation="Tanh", hidden=(40, 3), generator=g)}
-    task = Noise(batch=50)
-    assert_same(train(wide, task, seeds=range(4))["wide"][2], alone(wide["wide"], task, 2, STEPS))
+@pytest.mark.parametrize("replicas, hidden", [(4, (40, 40)), (4, (3, 3)), (400, (8, 8))], ids=["bmm", "sum", "chain"])
+def test_by_every_way_to_multiply(replicas: int, hidden: tuple[int, int]) -> None:
+    make, task = (lambda g: MLP(1, 1, activation="Tanh", hidden=hidden, generator=g)), Noise(batch=50)
+    assert_same(train({"m": make}, task, seeds=range(replicas), steps=20)["m"][2], alone(make, task, 2, 20))
 
 
 def test_modules_of_torch_and_of_a_reader_train_as_they_are() -> None:
