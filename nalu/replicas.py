@@ -1,6 +1,7 @@
 """Many independent copies of a network as one tensor program."""
 
 import copy
+import io
 import os
 import tempfile
 from bisect import bisect_right
@@ -43,13 +44,15 @@ class Replicas:
         networks: at least one module, without buffers.
 
     Raises:
-        ValueError: no network; networks with different parameters; networks with buffers.
+        ValueError: no network; networks with different parameters, with none, or with buffers.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         checks.at_least(len(networks), 1, "number of replicas")
         groups = [list(group) for _, group in groupby(networks, key=_kind)]
         self._become([copy.deepcopy(group[0]) for group in groups], [len(group) for group in groups])
+        if not self.shapes:
+            raise ValueError(f"replicas need networks with parameters, got {type(networks[0]).__name__}")
         columns = []
         for network in networks:
             own = dict(network.named_parameters())
@@ -162,12 +165,12 @@ class Replicas:
         """Take the parameters from a file that `save` wrote for replicas of the same kind and number, and return self.
 
         Raises:
+            FileNotFoundError: there is no file.
             ValueError: the file is not one of ours, was cut short, or holds other networks; nothing is changed then.
         """
+        content = io.BytesIO(Path(path).read_bytes())  # what goes wrong after this is the content's fault
         try:
-            held = torch.load(path, map_location=self.state.device, weights_only=True)
-        except OSError:  # such as no file at all
-            raise
+            held = torch.load(content, map_location=self.state.device, weights_only=True)
         except Exception as error:  # whatever the reader makes of bytes that mean something else
             raise ValueError(f"expected a whole file written by Replicas.save, got {path}: {error}") from error
         if not isinstance(held, dict) or held.get("format") != FORMAT:
