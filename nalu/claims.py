@@ -114,8 +114,8 @@ def compare(ours: Estimate, paper: float | None, tolerance: float = 0.0) -> str:
 
     The paper's number is itself one draw over as many replicas as ours, unless it says otherwise, so the two agree if
     they differ by no more than 1.96 standard errors of their *difference*: our interval's half-widths times sqrt(2).
-    Where ours is infinite, its interval is taken as it is. A difference up to `tolerance`, in the unit of the number, is
-    none: such as what the paper rounded away, or what would not matter to anyone.
+    Where ours is infinite, its interval is taken as it is. A difference up to `tolerance`, in the unit of the number,
+    is none: such as what the paper rounded away, or what would not matter to anyone.
     """
     if paper is None:
         return "not stated"

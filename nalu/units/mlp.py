@@ -55,6 +55,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         make = ACTIVATIONS[checks.one_of(activation, list(ACTIVATIONS), "activation")]
+        if not isinstance(hidden, Sequence):
+            raise TypeError(f"hidden: expected a sequence of sizes, got {hidden!r}")
         sizes = [in_features, *hidden, out_features]
         self.layers = nn.ModuleList(Linear(a, b, generator=generator) for a, b in pairwise(sizes))
         self.activations = nn.ModuleList(make() for _ in hidden)
