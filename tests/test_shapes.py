@@ -1,0 +1,73 @@
+"""The shapes in nalu's signatures are true: here, and only here, they are checked on every call.
+
+jaxtyping's import hook is applied to a second import of the package, because a shape checker in front of every function
+would answer bad input before the package's own errors do, which other tests read.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import get_args
+
+import pytest
+import torch
+from beartype import beartype
+from jaxtyping import AbstractArray, TypeCheckError, install_import_hook
+
+
+def has_shape(hint: object) -> bool:
+    return (isinstance(hint, type) and issubclass(hint, AbstractArray)) or any(map(has_shape, get_args(hint)))
+
+
+def shapes_only(function: Callable) -> Callable:
+    """A type checker that looks at nothing but annotations with a shape."""
+    function.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if has_shape(hint)}
+    return beartype(function)
+
+
+@pytest.fixture(scope="module")
+def nalu() -> Iterator[ModuleType]:
+    def ours() -> dict[str, ModuleType]:
+        return {name: module for name, module in sys.modules.items() if name.split(".")[0] == "nalu"}
+
+    unchecked = ours()
+    for name in unchecked:
+        del sys.modules[name]
+    try:
+        with install_import_hook("nalu", f"{__name__}.shapes_only"):
+            import nalu
+            import nalu.tasks.identity
+        yield nalu
+    finally:
+        for name in ours():
+            del sys.modules[name]
+        sys.modules.update(unchecked)
+
+
+def test_shapes_are_checked(nalu: ModuleType) -> None:
+    with pytest.raises(TypeCheckError, match="out"):
+        nalu.mean_absolute_error(torch.zeros(2, 3, 1), torch.zeros(3))
+    with pytest.raises(TypeCheckError):
+        nalu.NAC(2, 1)(torch.zeros(3, 2, dtype=torch.int64))
+
+
+def test_shapes_hold_in_training_and_after(nalu: ModuleType, tmp_path: object) -> None:
+    far = nalu.tasks.identity.integers(-9, 9)
+    models = {
+        **{name: (lambda g, name=name: nalu.MLP(1, 1, activation=name, generator=g)) for name in ("PReLU", "Tanh")},
+        "wide": lambda g: nalu.MLP(1, 1, hidden=(40,), generator=g),
+        "NAC": lambda g: nalu.stack(nalu.NAC, [1, 2, 1], generator=g),
+        "NALU": lambda g: nalu.stack(nalu.NALU, [1, 2, 1], generator=g),
+        "Linear": lambda g: nalu.Linear(1, 1, generator=g),
+    }
+    for task in (nalu.tasks.Identity(), nalu.tasks.Identity(reals=7)):
+        run = nalu.fit(models, task, seeds=[2, 1], steps=3, lr=1e-3, workers=1, tests={"far": (far, far)})
+        assert len(run.table) == 6 * 2 * 4
+        for replicas in run.replicas.values():
+            replicas.save(tmp_path / "replicas.pt")
+            assert nalu.mean_absolute_error(replicas.load(tmp_path / "replicas.pt")(far), far).shape == (2,)
+            assert replicas.take(1, 2)(far.expand(1, -1, 1)).shape == (1, 19, 1)
+            network = replicas[1]
+            for x in (far, far[0], far.expand(4, -1, 1)):
+                assert network(x).shape == x.shape
+    assert nalu.NALU(3, 2).W.shape == (2, 3)
