@@ -1,0 +1,376 @@
+"""A stack of replicas and its parts: every way in and out keeps the numbers."""
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Replicas, fit, stack
+from nalu.tasks import Identity
+
+Make = Callable[[torch.Generator], nn.Module]
+MAKES: dict[str, Make] = {
+    **{name: (lambda g, name=name: MLP(2, 3, activation=name, hidden=(4, 4), generator=g)) for name in ACTIVATIONS},
+    **{unit.__name__: (lambda g, unit=unit: stack(unit, [2, 4, 3], generator=g)) for unit in (Linear, NAC, NALU)},
+}
+MIXED = ["Tanh", "PReLU", "PReLU", "ReLU", "None", "None", "None", "Threshold"]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def networks(names: list[str], dtype: torch.dtype = torch.float64) -> list[nn.Module]:
+    return [MAKES[name](seeded(seed)).to(dtype) for seed, name in enumerate(names)]
+
+
+def mixed(dtype: torch.dtype = torch.float64) -> Replicas:
+    return Replicas(networks(MIXED, dtype))
+
+
+def inputs(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=seeded(99), dtype=torch.float64) * 2
+
+
+def assert_same(replicas: Replicas, expected: list[nn.Module]) -> None:
+    """Same parameters and same outputs, on shared and on own inputs, in the stack and taken out of it."""
+    assert len(replicas) == len(expected)
+    shared, own = inputs(5, 2), inputs(len(expected), 5, 2)
+    on_shared, on_own = replicas(shared), replicas(own)
+    for r, network in enumerate(expected):
+        torch.testing.assert_close(on_shared[r], network(shared).detach(), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(on_own[r], network(own[r]).detach(), rtol=1e-12, atol=1e-12)
+        out = replicas[r]
+        assert repr(out) == repr(network)
+        assert all(torch.equal(p, q) for p, q in zip(out.parameters(), network.parameters(), strict=True))
+        torch.testing.assert_close(out(shared), network(shared), rtol=0, atol=0)
+        assert all(p.requires_grad for p in out.parameters())
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_a_stack_computes_what_its_networks_compute(name: str) -> None:
+    alike = networks([name] * 3)
+    assert_same(Replicas(alike), alike)
+
+
+def test_a_mixed_stack_computes_what_its_networks_compute() -> None:
+    assert_same(mixed(), networks(MIXED))
+    everything = networks(list(ACTIVATIONS))
+    assert_same(Replicas(everything), everything)
+
+
+def test_building_is_drawing_each_replica_from_its_seed() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    built = Replicas.build(MAKES["NALU"], [4, 0])
+    assert torch.equal(before, torch.get_rng_state())
+    for r, seed in enumerate([4, 0]):
+        expected = MAKES["NALU"](seeded(seed))
+        assert all(torch.equal(p, q) for p, q in zip(built[r].parameters(), expected.parameters(), strict=True))
+
+
+def test_networks_are_copied() -> None:
+    given = networks(MIXED)
+    before = copy.deepcopy(given)
+    replicas = Replicas(given)
+    replicas.state.zero_()
+    for network, old in zip(given, before, strict=True):
+        for p, q in zip(network.parameters(), old.parameters(), strict=True):
+            assert torch.equal(p, q) and p.requires_grad
+
+
+def test_parameters_are_views_of_the_state() -> None:
+    replicas = mixed()
+    parameters = replicas.parameters()
+    assert parameters["layers.1.W"].shape == (8, 4, 4) and parameters["activations.0.weight"].shape == (8, 1)
+    assert replicas.state.shape == (sum(p[0].numel() for p in parameters.values()), 8)
+    parameters["layers.1.W"][3, 2, 1] = 42.0
+    assert replicas[3].layers[1].W[2, 1] == 42
+    assert (replicas.state == 42).sum() == 1
+
+
+def test_counting_replicas() -> None:
+    replicas = mixed()
+    assert torch.equal(replicas[-1].layers[0].W, replicas[7].layers[0].W)
+    assert len(list(replicas)) == 8  # iteration ends by the IndexError
+    for r in (8, -9):
+        with pytest.raises(IndexError):
+            replicas[r]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 8), (0, 1), (1, 2), (2, 4), (0, 5), (3, 8), (4, 7), (7, 8)])
+def test_take_and_put(start: int, stop: int) -> None:
+    replicas, expected = mixed(), networks(MIXED)
+    part = replicas.take(start, stop)
+    assert_same(part, expected[start:stop])
+    part.state.mul_(2)
+    assert_same(replicas, expected)  # a part is a copy
+    for network in expected[start:stop]:
+        for p in network.parameters():
+            p.data.mul_(2)
+    replicas.put(start, part)
+    assert_same(replicas, expected)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 3), (2, 2), (5, 4), (0, 9), (8, 9)])
+def test_take_outside(start: int, stop: int) -> None:
+    with pytest.raises(IndexError, match=f"expected 0 <= start < stop <= 8, got {start} and {stop}"):
+        mixed().take(start, stop)
+
+
+@pytest.mark.parametrize("start", [-1, 8, 100])
+def test_put_outside(start: int) -> None:
+    replicas = mixed()
+    with pytest.raises(IndexError, match=f"expected a part that ends by 8, got 1 replicas from {start}"):
+        replicas.put(start, replicas.take(0, 1))
+    assert_same(replicas, networks(MIXED))
+
+
+def test_to_another_dtype_and_back() -> None:
+    replicas = mixed(torch.float32)
+    assert replicas.to(torch.float64) is replicas
+    assert replicas.state.dtype == replicas[1].layers[0].W.dtype == torch.float64
+    assert_same(replicas, [network.double() for network in networks(MIXED, torch.float32)])
+    assert replicas.to(torch.float32).to("cpu").state.dtype == torch.float32
+
+
+def test_a_stack_survives_pickling_and_copying() -> None:
+    for twin in (pickle.loads(pickle.dumps(mixed())), copy.deepcopy(mixed())):
+        assert_same(twin, networks(MIXED))
+
+
+def test_training_a_replica_that_was_taken_out_leaves_the_stack() -> None:
+    replicas = fit({"PReLU": lambda g: MLP(1, 1, activation="PReLU", generator=g)}, Identity(), seeds=[3, 1],
+                   steps=2, lr=1e-2, workers=1).replicas["PReLU"]  # fmt: skip
+    before = replicas.state.clone()
+    network = replicas[1]
+    update = torch.optim.SGD(network.parameters(), lr=0.1)
+    network(torch.ones(1, 1)).sum().backward()
+    update.step()
+    assert torch.equal(replicas.state, before) and replicas.state.grad is None
+    assert not torch.equal(network.layers[0].b, replicas[1].layers[0].b)
+    with torch.no_grad():
+        replicas.state.zero_()  # and the other way about
+    assert network.layers[0].b.abs().sum() > 0
+
+
+def test_tied_parameters_stay_tied() -> None:
+    class Tied(nn.Module):
+        def __init__(self, generator: torch.Generator) -> None:
+            super().__init__()
+            self.a, self.b = Linear(2, 2, generator=generator), Linear(2, 2, generator=generator)
+            self.b.W = self.a.W
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.tanh(self.a(x)))
+
+    alike = [Tied(seeded(seed)).double() for seed in range(2)]
+    replicas = Replicas(alike)
+    assert_same(replicas, alike)
+    out = replicas[1]
+    assert out.b.W is out.a.W
+
+
+class Power(nn.Module):
+    """A reader's module: what it computes depends on attributes that its description does not show."""
+
+    def __init__(self, power: float | Callable[[Tensor], Tensor] | Tensor) -> None:
+        super().__init__()
+        self.w, self.power = nn.Parameter(torch.ones(2, dtype=torch.float64)), power
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w * (self.power(x) if callable(self.power) else x.abs() ** self.power)
+
+
+def raised(power: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: x.abs() ** power
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(2, 3), (torch.sin, torch.cos), (raised(2), raised(3)), (torch.tensor([1.0, 2]), torch.tensor([1.0, 3]))],
+    ids=["number", "function", "closure", "tensor"],
+)
+def test_networks_that_differ_in_an_attribute_do_not_share_a_template(one: object, other: object) -> None:
+    with pytest.raises(ValueError, match="expected networks that differ only in their activations, got Power"):
+        Replicas([Power(one), Power(other)])
+    with pytest.raises(ValueError, match="expected networks that differ only in their activations"):
+        Replicas([nn.Sequential(Power(one)), nn.Sequential(Power(other))])
+    run = fit({"one": lambda g: Power(one), "other": lambda g: Power(other)}, _Pairs(), seeds=[0], steps=1, lr=1e-9,
+              workers=1)  # fmt: skip
+    x = inputs(4, 2).float()
+    for name, power in (("one", one), ("other", other)):
+        expected = Power(power).float()
+        torch.testing.assert_close(run.replicas[name](x)[0], expected(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+class _Pairs:
+    fresh = False
+
+    def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
+        return torch.ones(steps, 3, 2), torch.ones(steps, 3, 2)
+
+
+def test_networks_with_equal_functions_of_their_own_do_share_one() -> None:
+    alike = [Power(raised(2)), Power(raised(2))]
+    assert_same(Replicas(alike), alike)
+
+
+@pytest.mark.parametrize("slopes", [(0.1, 0.2)])
+def test_settings_of_an_activation_are_its_own(slopes: tuple[float, float]) -> None:
+    apart = [nn.Sequential(Linear(2, 3), nn.LeakyReLU(slope)).double() for slope in slopes]
+    assert_same(Replicas(apart), apart)
+
+
+# Saving and loading.
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_save_and_load(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "replicas.pt"
+    saved = mixed(dtype)
+    saved.state[3, 2] = float("nan")
+    saved.save(path)
+    fresh = Replicas([MAKES[name](seeded(1000)).to(dtype) for name in MIXED])
+    assert fresh.load(str(path)) is fresh
+    torch.testing.assert_close(fresh.state, saved.state, rtol=0, atol=0, equal_nan=True)
+    assert torch.load(path, weights_only=True)["format"] == "nalu.replicas.1"
+    assert [p.name for p in tmp_path.iterdir()] == ["replicas.pt"]
+    assert mixed(torch.float64).load(path).state.dtype == torch.float64  # the stack keeps its dtype
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    mixed().save(tmp_path / "whole.pt")
+    return tmp_path / "whole.pt"
+
+
+def assert_refused(replicas: Replicas, path: Path, message: str) -> None:
+    before, state = replicas.state.clone(), replicas.state
+    with pytest.raises(ValueError, match=message) as raised:
+        replicas.load(path)
+    assert path.name in str(raised.value)
+    assert replicas.state is state and torch.equal(state, before)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.5, 0.9, 0.99, 0.9999])
+def test_a_file_cut_short_is_refused(whole: Path, share: float) -> None:
+    content = whole.read_bytes()
+    whole.write_bytes(content[: int(len(content) * share)])
+    assert_refused(mixed(), whole, r"expected a whole file written by Replicas\.save, got .*whole\.pt")
+
+
+def test_no_spoiled_byte_gets_another_error_through(whole: Path) -> None:
+    content = bytearray(whole.read_bytes())
+    state = mixed().state
+    for at in range(0, len(content), 211):
+        spoiled = content.copy()
+        spoiled[at] ^= 0xFF
+        whole.write_bytes(spoiled)
+        replicas = mixed()
+        try:
+            replicas.load(whole)
+        except ValueError:
+            assert torch.equal(replicas.state, state)
+
+
+class _Forbidden:
+    def __reduce__(self) -> tuple:
+        return (pytest.fail, ("code from a file was run",))
+
+
+def dumped(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n", "expected a whole file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "expected a whole file"),
+        (pickle.dumps([1, 2, 3]), "expected a file written by|expected a whole file"),
+        (pickle.dumps(_Forbidden()), "expected a whole file"),
+        (dumped(_Forbidden()), "expected a whole file"),
+        (dumped(nn.Linear(1, 1).state_dict()), r"expected a file written by Replicas\.save \(nalu\.replicas\.1\)"),
+        (dumped([1]), r"expected a file written by Replicas\.save"),
+        (dumped({"format": "nalu.replicas.0"}), r"expected a file written by Replicas\.save"),
+        (dumped({"format": "nalu.replicas.1"}), "expected replicas whose count is 8, got None"),
+    ],
+    ids=["text", "png", "pickle", "code", "code in torch's format", "state_dict", "list", "version", "empty"],
+)
+def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "foreign.pt"
+    path.write_bytes(content)
+    assert_refused(mixed(), path, message)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (MIXED[:-1], "expected replicas whose count is 8, got 7"),
+        ([*MIXED, "Tanh"], "expected replicas whose count is 8, got 9"),
+        (["NAC"] * 8, "expected replicas whose modules is .*Tanh.*, got .*NAC"),
+        (MIXED[::-1], r"expected replicas whose modules is \[\[1, 'MLP', .*, got \[\[1, 'MLP'"),  # same shapes
+    ],
+)
+def test_replicas_of_another_make_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
+    Replicas(networks(names)).save(tmp_path / "other.pt")
+    assert_refused(mixed(), tmp_path / "other.pt", message)
+
+
+def test_replicas_of_another_shape_are_refused(tmp_path: Path) -> None:
+    Replicas([Linear(2, 2)]).save(tmp_path / "other.pt")
+    assert_refused(Replicas([Linear(2, 3)]), tmp_path / "other.pt", r"parameters is .*\(3, 2\).*, got .*\(2, 2\)")
+
+
+def test_no_file_and_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        mixed().load(tmp_path / "none.pt")
+    with pytest.raises(FileNotFoundError, match=r"cannot write .*a\.pt: the folder .*nowhere does not exist"):
+        mixed().save(tmp_path / "nowhere" / "a.pt")
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_saving_is_all_or_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    content = whole.read_bytes()
+
+    def fail(held: dict, file: io.BufferedWriter) -> None:
+        file.write(b"half a file")
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(type(error)):
+        mixed().save(whole)
+    assert whole.read_bytes() == content
+    assert [p.name for p in whole.parent.iterdir()] == ["whole.pt"]
+
+
+# Bad input.
+
+
+def test_no_replicas() -> None:
+    with pytest.raises(ValueError, match="number of replicas: expected at least 1, got 0"):
+        Replicas([])
+    with pytest.raises(ValueError, match="number of replicas: expected at least 1, got 0"):
+        Replicas.build(MAKES["Tanh"], [])
+
+
+def test_replicas_need_networks_of_one_make_without_buffers() -> None:
+    with pytest.raises(ValueError, match="expected networks that differ only in their activations, got Linear, NAC"):
+        Replicas([NAC(1, 1), Linear(1, 1)])
+    with pytest.raises(ValueError, match="expected networks that differ only in their activations"):
+        Replicas([Linear(1, 1), Linear(1, 2)])
+    with pytest.raises(ValueError, match=r"replicas need networks without buffers, got 1\.running_mean"):
+        Replicas([nn.Sequential(Linear(1, 2), nn.BatchNorm1d(2))])
+
+
+def test_inputs_for_another_number_of_replicas() -> None:
+    with pytest.raises(ValueError, match="expected inputs for 8 replicas, got 3"):
+        mixed()(inputs(3, 5, 2))
