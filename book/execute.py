@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,11 +70,12 @@ def faults(root: Path = ROOT) -> list[str]:
 @contextmanager
 def alone(folder: Path, *leftovers: str) -> Iterator[Path]:
     """A scratch folder in `folder`, held by one process at a time; what a killed one left there is removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends what this started, as Ctrl-C does
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for left in folder.glob("scratch-*"):
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
             yield Path(scratch)
 
@@ -145,5 +147,9 @@ def execute(folder: Path) -> list[str]:
 if __name__ == "__main__":
     if problems := faults():
         sys.exit("\n".join(problems))
-    if failures := execute(ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".executed")):
+    try:
+        failures = execute(ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".executed"))
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command goes on from here")
+    if failures:
         sys.exit(f"failed: {', '.join(failures)}")

@@ -24,7 +24,7 @@ def publish() -> None:
         builder = Path(sys.executable).with_name("jupyter-book")
         command = [str(builder), "build", str(source), "--path-output", str(scratch)]
         result = subprocess.run(
-            [*command, "-W", "--keep-going"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*command, "--quiet", "-W", "--keep-going"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         if result.returncode:
             sys.exit(result.stdout)
@@ -34,5 +34,8 @@ def publish() -> None:
 
 
 if __name__ == "__main__":
-    publish()
+    try:
+        publish()
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command builds the site")
     print(SITE / "index.html")

@@ -127,7 +127,7 @@ def fit(
     jobs = [(stack, part) for stack in stacks for part in _parts(len(stack.replicas), workers)]
     sizes = [(stop - first) * steps for _, (first, stop) in jobs]
     with _progress(sizes) as counter:
-        results = Parallel(min(workers, len(jobs)))(
+        results = Parallel(min(workers, len(jobs)), batch_size=1)(
             delayed(train)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
             for k, (stack, part) in enumerate(jobs)
         )
@@ -173,7 +173,7 @@ def _stacks(
                 break
         else:
             families.append({name: networks})
-    for family in sorted(families, key=len):  # the largest stack last: it is the one that is cut to fill the cores
+    for family in sorted(families, key=len, reverse=True):  # long jobs first, so that short ones fill the gaps
         replicas = Replicas([network for networks in family.values() for network in networks])
         yield _Stack(replicas.to(dtype).to(device), [(name, seed) for name in family for seed in seeds])
 

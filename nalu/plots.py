@@ -22,7 +22,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "flat on both sides": ("Hardtanh", "Sigmoid", "Tanh", "ReLU6", "Softsign"),
     "flat on one side": ("ReLU", "Threshold", "Softplus", "ELU", "SELU"),
     "never flat in the long run": ("LeakyReLU", "PReLU", "Tanhshrink", "Softshrink", "Hardshrink"),
-    "no activation, and arithmetic units": ("None", "NAC", "NALU"),
+    "none, and arithmetic units": ("None", "NAC", "NALU"),
 }
 """The activations by what they do far from zero, which decides how they extrapolate."""
 

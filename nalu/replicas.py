@@ -3,7 +3,6 @@
 import copy
 import io
 import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
@@ -142,14 +141,12 @@ class Replicas:
             FileNotFoundError: the folder does not exist.
         """
         path = checks.writable(path)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
         try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save({"format": FORMAT, **self._layout(), "state": self.state}, file)
+            torch.save({"format": FORMAT, **self._layout(), "state": self.state}, draft)
             os.replace(draft, path)
-        except BaseException:
-            os.unlink(draft)
-            raise
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _layout(self) -> dict:
         """What a file must share with these replicas for its numbers to mean the same in them."""

@@ -1,8 +1,8 @@
 """The law: a replica does not know that it has neighbours.
 
-The plain loop below shares nothing with the engine but the units' constructors: it is written out here with autograd and
-torch.optim, one network at a time. Everything runs in float64, where another order of summation stays near 1e-13 and any
-real coupling shows.
+The plain loop below shares nothing with the engine but the units' constructors: it is written out here with autograd
+and torch.optim, one network at a time. Everything runs in float64, where another order of summation stays near 1e-13
+and any real coupling shows.
 """
 
 from collections.abc import Callable

@@ -341,8 +341,8 @@ def test_no_file_and_no_folder(tmp_path: Path) -> None:
 def test_saving_is_all_or_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     content = whole.read_bytes()
 
-    def fail(held: dict, file: io.BufferedWriter) -> None:
-        file.write(b"half a file")
+    def fail(held: dict, path: Path) -> None:
+        path.write_bytes(b"half a file")
         raise error
 
     monkeypatch.setattr(torch, "save", fail)
