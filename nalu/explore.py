@@ -52,6 +52,7 @@ def _drawn(draw: Callable[[Value], Figure], value: Value) -> Figure:
     if not isinstance(figure, Figure):
         raise TypeError(f"draw({value!r}) is expected to return a matplotlib Figure, and returned {figure!r}")
     plt.close(figure)
+    figure.draw_without_rendering()  # runs the layout, on which the crop depends
     return figure
 
 

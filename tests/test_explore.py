@@ -8,6 +8,7 @@ matplotlib.use("agg")
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -15,8 +16,8 @@ from PIL import Image
 from nalu.explore import flipbook
 
 
-def line(slope: float) -> Figure:
-    figure, axes = plt.subplots(figsize=(6.4, 4))
+def line(slope: float, **settings: object) -> Figure:
+    figure, axes = plt.subplots(figsize=(6.4, 4), **settings)
     axes.plot([-1, 1], [-slope, slope])
     axes.set_ylabel("y" if slope < 2 else "a longer\nlabel")  # moves what surrounds the axes
     return figure
@@ -31,6 +32,15 @@ def test_one_picture_for_each_value_all_of_one_size_opaque_and_small() -> None:
     for picture, frame in zip(pictures, stack.children, strict=True):
         assert picture.convert("RGBA").getextrema()[3] == (255, 255)
         assert len(frame.value) < 40_000
+
+
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+def test_nothing_is_cut_off(layout: str | None) -> None:
+    _, stack = flipbook(lambda slope: line(slope, layout=layout), [1, 2]).children
+    for frame in stack.children:
+        dark = np.asarray(Image.open(io.BytesIO(frame.value)).convert("L")) < 200
+        edges = dark[0], dark[-1], dark[:, 0], dark[:, -1]
+        assert dark.any() and not any(edge.any() for edge in edges)
 
 
 def test_the_link_lives_in_the_browser_and_no_figure_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
