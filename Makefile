@@ -7,7 +7,7 @@ NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup execute book test quick lab sync offline clean
+.PHONY: help setup execute book test quick quick-notebooks quick-tests lab sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -33,8 +33,13 @@ test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests
 
 quick: .venv/.ready ## everything at the fast scale, in under a minute, without the slow tests
-	@NALU_SCALE=fast $(BIN)/python book/execute.py .executed-fast
-	NALU_SCALE=fast $(BIN)/pytest -q -m 'not slow and not browser' tests
+	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 --output-sync=target quick-notebooks quick-tests
+
+quick-notebooks:
+	@$(BIN)/python book/execute.py .executed-fast
+
+quick-tests:
+	@$(BIN)/pytest -q -m 'not slow and not browser' tests
 
 lab: .venv/.ready ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab
