@@ -1,6 +1,8 @@
 """Time per network and training step on the identity task, side by side in one run: a plain loop, ours, JAX, the limit.
 
-    python benchmarks/identity.py            # JAX is measured if it is installed: pip install -r benchmarks/requirements.txt
+    python benchmarks/identity.py
+
+JAX is measured if it is installed: pip install -r benchmarks/requirements.txt
 
 Every time is the difference between a long and a short run, divided by the steps between them, so that starting
 processes, tracing and compiling do not count. All of them train networks of three hidden layers of 8 on the 11 integers
@@ -27,8 +29,8 @@ from nalu.tasks import Identity
 WIDTHS = [1, 8, 8, 8, 1]
 BATCH = 11
 PARAMETERS = sum(a * b + b for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
-# A product of m x k by k x n takes 2mkn operations; a step takes one forward and two backward for each layer, but for the
-# first, whose input needs no gradient.
+# A product of m x k by k x n takes 2mkn operations; a step takes one forward and two backward for each layer, but for
+# the first, whose input needs no gradient.
 PRODUCTS = [2 * BATCH * a * b for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)]
 OPERATIONS = 3 * sum(PRODUCTS) - PRODUCTS[0] + 12 * PARAMETERS  # Adam: about 12 a parameter
 MOVED = 6 * 4 * PARAMETERS  # Adam reads and writes the parameter and two moments, 4 bytes each
@@ -104,7 +106,7 @@ def jax_scan(steps: int, networks: int) -> float:
 def measure(rounds: int) -> dict[str, float]:
     """Microseconds per network and step of each contestant.
 
-    They take turns in rounds, and the shortest of its times counts for each: the others measure the machine's other users.
+    They take turns in rounds, and the shortest of its times counts for each: the others measure the machine's users.
     """
     contestants: dict[str, tuple[Callable[[int], float], int]] = {
         "plain loop": (plain, 1),

@@ -119,7 +119,7 @@ def fit(
         raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
 
     start = time.perf_counter()
-    stacks = list(_stacks(models, seeds, dtype, device))
+    stacks = _stacks(models, seeds, dtype, device)
     train = partial(
         _train, task=task, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr),
         stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests or {},
@@ -155,7 +155,7 @@ class _Stack:
 
 def _stacks(
     models: Mapping[str, Build], seeds: list[int], dtype: torch.dtype, device: torch.device | str
-) -> Iterator[_Stack]:
+) -> list[_Stack]:
     families: list[dict[str, list]] = []
     for name, make in models.items():
         if not callable(make) or isinstance(make, nn.Module):
@@ -173,9 +173,12 @@ def _stacks(
                 break
         else:
             families.append({name: networks})
-    for family in sorted(families, key=len, reverse=True):  # long jobs first, so that short ones fill the gaps
+    stacks = []
+    for family in families:
         replicas = Replicas([network for networks in family.values() for network in networks])
-        yield _Stack(replicas.to(dtype).to(device), [(name, seed) for name in family for seed in seeds])
+        stacks.append(_Stack(replicas.to(dtype).to(device), [(name, seed) for name in family for seed in seeds]))
+    # Long jobs first, so that short ones fill the gaps.
+    return sorted(stacks, key=lambda stack: stack.replicas.state.numel(), reverse=True)
 
 
 def _parts(replicas: int, workers: int) -> list[tuple[int, int]]:

@@ -170,6 +170,7 @@ def test_returned_replicas_can_be_trained_on() -> None:
     assert all(p.grad is not None for p in network.parameters())
 
 
+@pytest.mark.slow
 def test_more_processes_give_the_same_run(run: Fit) -> None:
     spread = train(steps=10, checkpoints=5, tests={"far": (FAR, FAR), "doubled": (FAR, 2 * FAR)}, workers=2)
     pd.testing.assert_frame_equal(spread.table, run.table, rtol=1e-4)

@@ -138,6 +138,7 @@ def test_whatever_the_number_of_replicas(hundred: dict[str, Replicas], replicas:
         assert_same(few[name][replicas - 1], hundred[name][replicas - 1])
 
 
+@pytest.mark.slow
 def test_whatever_the_number_of_processes(hundred: dict[str, Replicas]) -> None:
     spread = train(MODELS, seeds=range(100), workers=3)  # 1,600 networks in three parts: the cuts go through models
     for name in MODELS:

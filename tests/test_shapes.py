@@ -51,6 +51,7 @@ def test_shapes_are_checked(nalu: ModuleType) -> None:
         nalu.NAC(2, 1)(torch.zeros(3, 2, dtype=torch.int64))
 
 
+@pytest.mark.slow
 def test_shapes_hold_in_training_and_after(nalu: ModuleType, tmp_path: object) -> None:
     far = nalu.tasks.identity.integers(-9, 9)
     models = {
