@@ -30,6 +30,19 @@ VIEWS = {
 }
 """Operations whose result lies in the memory of their operand."""
 
+PLAIN = {
+    getattr(getattr(aten, name), overload): getattr(torch, name)
+    for overload, names in {
+        "default": "abs addcmul cat exp log neg permute relu sigmoid split_with_sizes tanh unsqueeze",
+        "Tensor": "add div mul sub",
+        "int": "transpose unbind",
+        "dim_IntList": "sum",
+        "dim": "mean",
+    }.items()
+    for name in names.split()
+} | {aten.addcmul_.default: torch.Tensor.addcmul_, aten.view.default: torch.Tensor.view}
+"""Frequent operations as functions of torch, which are called a microsecond faster than those of torch.ops."""
+
 
 def training_step(
     replicas: Replicas, loss: Loss, x: Float[Tensor, "replica batch in"], y: Float[Tensor, "replica batch out"]
@@ -55,6 +68,8 @@ def training_step(
         traced = make_fx(step)(*operands)
     _simplify(traced.graph)
     operands = _hoist(traced.graph, operands)
+    for node in traced.graph.nodes:
+        node.target = PLAIN.get(node.target, node.target)
     traced.recompile()
     return partial(traced.forward, *operands)
 

@@ -28,7 +28,7 @@ OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 def build(make: Build, seed: int) -> nn.Module:
     """The network that `make` makes from a seed. Also torch's global one is seeded, for modules that know no other."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: torch.manual_seed would change all devices'
         return make(torch.Generator().manual_seed(seed))
 
 
