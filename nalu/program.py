@@ -113,12 +113,8 @@ def _same(node: fx.Node, source: fx.Node) -> bool:
     """Whether an operation returns its first operand unchanged."""
     if node.target in (aten.detach.default, aten.alias.default):
         return True
-    if node.target in (aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.clone.default):
-        return node.target is not aten.clone.default and _meta(node).shape == _meta(source).shape
+    if node.target in (aten.view.default, aten._unsafe_view.default, aten.expand.default):
+        return node.meta["tensor_meta"].shape == source.meta["tensor_meta"].shape
     if node.target in (aten.mul.Scalar, aten.pow.Tensor_Scalar):
         return node.args[1] == 1
     return False
-
-
-def _meta(node: fx.Node) -> Tensor:
-    return node.meta["tensor_meta"]
