@@ -189,7 +189,7 @@ class Broken(nn.Module):
         raise ZeroDivisionError("broken on purpose")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_error_in_training_reaches_the_caller(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="broken on purpose"):
         train({"Broken": lambda g: Broken(), "Tanh": MODELS["Tanh"]}, workers=workers)

@@ -131,7 +131,7 @@ def test_nan_in_one_replica_of_a_mixed_stack_stays_there() -> None:
         assert not replicas[name].parameters()["layers.0.W"][1].isfinite().any()
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 7])
+@pytest.mark.parametrize("replicas", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_whatever_the_number_of_replicas(hundred: dict[str, Replicas], replicas: int) -> None:
     few = train(MODELS, seeds=range(replicas))
     for name in MODELS:
