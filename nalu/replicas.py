@@ -102,10 +102,7 @@ class Replicas:
         network = copy.deepcopy(self.templates[bisect_right(list(accumulate(self.counts)), r)]).to(self.state)
         own = self.parameters()
         with torch.no_grad():
-            for (
-                name,
-                p,
-            ) in network.named_parameters():  # not load_state_dict, which misses the second name of a tied one
+            for name, p in network.named_parameters():  # load_state_dict would miss the second name of a tied one
                 p.copy_(own[name][r])
         return network.requires_grad_()
 
