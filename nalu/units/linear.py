@@ -6,9 +6,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.units.unit import Unit
 
 
-class Linear(nn.Module):
+class Linear(Unit):
     """y = W x + b.
 
     Initialised like `torch.nn.Linear`, uniformly in ±1/sqrt(in_features), but from a generator of its own.
@@ -21,9 +22,7 @@ class Linear(nn.Module):
     """
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.in_features = checks.at_least(in_features, 1, "in_features")
-        self.out_features = checks.at_least(out_features, 1, "out_features")
+        super().__init__(in_features, out_features)
         bound = in_features**-0.5
         self.W = nn.Parameter(nn.init.uniform_(torch.empty(out_features, in_features), -bound, bound, generator))
         self.b = nn.Parameter(nn.init.uniform_(torch.empty(out_features), -bound, bound, generator))
@@ -31,6 +30,3 @@ class Linear(nn.Module):
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
         checks.features(x, self.in_features, "Linear")
         return F.linear(x, self.W, self.b)
-
-    def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}"

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.units.unit import Unit
 
 
 @cache
@@ -27,7 +28,7 @@ def initial_range(in_features: int, out_features: int) -> float:
     return brentq(excess, 1e-3, 1e6)
 
 
-class NAC(nn.Module):
+class NAC(Unit):
     """y = W x with W = tanh(W_hat) * sigmoid(M_hat), so that each weight lies in (-1, 1) and is drawn to -1, 0 or 1.
 
     Trask et al. 2018, section 2.1; explained in the chapter on the units. No bias.
@@ -40,9 +41,7 @@ class NAC(nn.Module):
     """
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.in_features = checks.at_least(in_features, 1, "in_features")
-        self.out_features = checks.at_least(out_features, 1, "out_features")
+        super().__init__(in_features, out_features)
         r = initial_range(in_features, out_features)
         self.W_hat = nn.Parameter(nn.init.uniform_(torch.empty(out_features, in_features), -r, r, generator))
         self.M_hat = nn.Parameter(nn.init.uniform_(torch.empty(out_features, in_features), -r, r, generator))
@@ -55,6 +54,3 @@ class NAC(nn.Module):
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
         checks.features(x, self.in_features, type(self).__name__)
         return F.linear(x, self.W)
-
-    def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}"
