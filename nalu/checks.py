@@ -18,6 +18,13 @@ def features(x: Tensor, expected: int, unit: str) -> None:
         raise ValueError(f"{unit} expected a tensor of shape (..., {expected}), got {tuple(x.shape)}")
 
 
+def sequence(x: Tensor, expected: int, unit: str) -> None:
+    """Raise unless `x` is a floating-point tensor of shape (..., time, expected), with at least one time."""
+    features(x, expected, unit)
+    if x.ndim < 2 or x.shape[-2] == 0:
+        raise ValueError(f"{unit} expected a tensor of shape (..., time, {expected}), got {tuple(x.shape)}")
+
+
 def at_least(value: object, least: int, what: str) -> int:
     """Return `value` if it is a whole number of at least `least`, else raise."""
     if not isinstance(value, Integral) or isinstance(value, bool):
@@ -57,6 +64,16 @@ def interval(low: object, high: object, what: str) -> tuple[int, int]:
     if not low <= high:
         raise ValueError(f"{what}: expected a range with low <= high, got {low}..{high}, which is empty")
     return int(low), int(high)
+
+
+def span(low: object, high: object, what: str) -> tuple[float, float]:
+    """Return (low, high) if they are finite numbers with low < high, else raise."""
+    for end in (low, high):
+        if not isinstance(end, Real) or isinstance(end, bool):
+            raise TypeError(f"{what}: expected numbers, got {low!r} to {high!r}")
+    if not -float("inf") < low < high < float("inf"):
+        raise ValueError(f"{what}: expected a range with low < high, both finite, got {low} to {high}")
+    return float(low), float(high)
 
 
 def writable(path: str | Path) -> Path:

@@ -4,11 +4,11 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +25,28 @@ from nalu import checks
 from nalu.metrics import mean_absolute_error
 from nalu.program import Loss, training_step
 from nalu.replicas import Build, Replicas, build, stackable
+from nalu.streams import stream
 from nalu.tasks import Task
 
 ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad)
 """Optimisers that treat each number apart, so that neighbours in a stack stay strangers."""
 
-SMALLEST_PART = 400
+SMALLEST_PART = 150
 """A stack is cut into parts for several processes only where each part keeps this many replicas: fewer waste cores."""
 
 BLOCK = 100
 """Steps whose random batches are drawn together, for drawing is slow by the call and fast by the number."""
 
-COLUMNS = frozenset({"model", "seed", "step", "loss", "diverged"})
+DATA, SHARED_DATA = 1, 2
+"""The streams of a replica's own data, with its seed, and of data that all share: apart from any initialisation."""
 
-TestSets = Mapping[str, tuple[Float[Tensor, "batch in"], Float[Tensor, "batch out"]]]
+COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
+
+TestSets = Mapping[str, tuple[Float[Tensor, "batch *in"], Float[Tensor, "batch out"]]]
+Error = Callable[[Tensor, Tensor], Tensor]
+Schedule = Callable[[float], float]
+Label = tuple[str, str, int]
+"""A replica's model, task and seed."""
 
 
 @dataclass(frozen=True)
@@ -48,34 +56,36 @@ class Fit:
     Attributes:
         table: a row for each model, seed and checkpoint, in this order: `model`, `seed`, `step` (updates done so far),
             `loss` (on the last training batch), `diverged` (a parameter or the loss is not finite), and for each test
-            set the mean absolute error in a column of its name.
-        replicas: the trained networks by model, in the order of the seeds.
+            set the error in a column of its name. With several tasks, a column `task` follows the model's.
+        replicas: the trained networks by model, in the order of the seeds; with several tasks, by (model, task).
         seconds: wall-clock time of the training.
         network_steps: updates of a network done in all.
     """
 
     table: pd.DataFrame
-    replicas: dict[str, Replicas]
+    replicas: dict[str, Replicas] | dict[tuple[str, str], Replicas]
     seconds: float
     network_steps: int
 
 
 def fit(
     models: Mapping[str, Build],
-    task: Task,
+    task: Task | Mapping[str, Task],
     *,
     seeds: Iterable[int] = range(100),
     steps: int,
     lr: float,
+    schedule: Schedule | None = None,
     loss: Loss = F.mse_loss,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     checkpoints: int = 10,
-    tests: TestSets | None = None,
+    tests: TestSets | Mapping[str, TestSets] | None = None,
+    error: Error = mean_absolute_error,
     workers: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Fit:
-    """Train one replica of every model for every seed.
+    """Train one replica of every model for every seed (and for every task, if there are several).
 
     A replica draws its initial parameters and its data from its own seed, and trains as if it were alone: neither the
     other replicas nor the number of processes change it. One that diverges stays as it is and is recorded.
@@ -83,14 +93,18 @@ def fit(
     Args:
         models: by name, a function that makes a network from a generator. Networks that differ only in their activation
             are trained in one stack.
-        task: what to learn; see `nalu.tasks.Task`.
+        task: what to learn; see `nalu.tasks.Task`. Or several by name, of inputs and outputs of the same sizes: they
+            train in one stack, and a seed means the same initial network for all of them.
         seeds: one replica each.
         steps: updates of each network.
         lr: learning rate.
+        schedule: a factor on the learning rate, given the share of the steps that are done; see `nalu.schedules`.
         loss: maps the output and the target of one replica to a scalar.
         optimizer: one of ELEMENTWISE, called with the parameters and lr.
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
-        tests: by name, inputs and targets on which the mean absolute error is taken at each checkpoint.
+        tests: by name, inputs and targets on which the error is taken at each checkpoint; with several tasks, for each
+            of them, with the same names.
+        error: `mean_absolute_error` or `mean_squared_error` (`nalu.metrics`), or one of your own.
         workers: processes with one thread each; all cores if not given. One stays in this process.
         dtype: float32, or float64 to compare trajectories.
         device: where to train. On anything but the CPU, one process is enough.
@@ -103,6 +117,8 @@ def fit(
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")
     seeds = [checks.at_least(seed, 0, "seed") for seed in seeds]
     checks.distinct(seeds, "seeds")
+    if any(seed >= 2**32 for seed in seeds):
+        raise ValueError(f"expected seeds below 2**32, of which PyTorch uses no more bits, got {max(seeds)}")
     checks.at_least(len(seeds), 1, "number of replicas")
     if not isinstance(models, Mapping):
         raise TypeError(f"models: expected functions by name, got {type(models).__name__}")
@@ -113,16 +129,18 @@ def fit(
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
     if not dtype.is_floating_point:
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
-    if taken := sorted(COLUMNS.intersection(tests or {})):
+    tasks, tests = _tasks(task, tests)
+    if taken := sorted(COLUMNS.intersection(*(set(sets) for sets in tests.values())) if tests else ()):
         raise ValueError(f"expected test sets with names other than the table's columns, got {', '.join(taken)}")
     if getattr(optimizer, "func", optimizer) not in ELEMENTWISE:
         raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
 
     start = time.perf_counter()
-    stacks = _stacks(models, seeds, dtype, device)
+    stacks = _stacks(models, list(tasks), seeds, dtype, device)
     train = partial(
-        _train, task=task, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr),
-        stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests or {},
+        _train, tasks=tasks, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr), schedule=schedule,
+        stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests,
+        error=error,
     )  # fmt: skip
     jobs = [(stack, part) for stack in stacks for part in _parts(len(stack.replicas), workers)]
     sizes = [(stop - first) * steps for _, (first, stop) in jobs]
@@ -133,28 +151,54 @@ def fit(
         )
     for (stack, (first, _)), (_, trained) in zip(jobs, results, strict=True):
         stack.replicas.put(first, trained)
-    replicas = {name: part for stack in stacks for name, part in stack.by_model(len(seeds))}
+    replicas = {key: part for stack in stacks for key, part in stack.groups()}
     table = pd.concat([table for table, _ in results], ignore_index=True)
-    table["model"] = pd.Categorical(table["model"], categories=list(models))
-    table["seed"] = pd.Categorical(table["seed"], categories=seeds)  # in their order, which is that of the replicas
-    table = table.sort_values(["model", "seed", "step"], ignore_index=True).astype({"seed": "int64"})
-    return Fit(table, {name: replicas[name] for name in models}, time.perf_counter() - start, sum(sizes))
+    for column, order in {"model": list(models), "task": list(tasks), "seed": seeds}.items():
+        table[column] = pd.Categorical(table[column], categories=order)  # the caller's order
+    table = table.sort_values(["model", "task", "seed", "step"], ignore_index=True).astype({"seed": "int64"})
+    found = {(name, key): replicas[name, key] for name in models for key in tasks}
+    if not isinstance(task, Mapping):
+        table, found = table.drop(columns="task"), {name: part for (name, _), part in found.items()}
+    return Fit(table, found, time.perf_counter() - start, sum(sizes))
+
+
+def _tasks(
+    task: Task | Mapping[str, Task], tests: TestSets | Mapping[str, TestSets] | None
+) -> tuple[dict[str, Task], dict[str, TestSets]]:
+    """Tasks and their test sets by the name of the task, which is empty for a single one."""
+    for each in task.values() if isinstance(task, Mapping) else [task]:
+        if not isinstance(each, Task):
+            raise TypeError(f"task: expected one with fresh, shared and draw (nalu.tasks.Task), got {each!r}")
+    if not isinstance(task, Mapping):
+        return {"": task}, {"": tests or {}}
+    checks.at_least(len(task), 1, "number of tasks")
+    if len({each.shared for each in task.values()}) > 1:
+        raise ValueError("expected tasks that all share their inputs or all do not, got some of either")
+    tests = tests or {name: {} for name in task}
+    if set(tests) != set(task) or len({frozenset(sets) for sets in tests.values()}) > 1:
+        raise ValueError(
+            f"expected test sets of the same names for each of the tasks {', '.join(task)}, got "
+            + "; ".join(f"{name}: {', '.join(sets)}" for name, sets in tests.items())
+        )
+    return dict(task), dict(tests)
 
 
 @dataclass(frozen=True)
 class _Stack:
-    """Models that share a stack, and for each of its replicas the model's name and the seed."""
+    """Models that share a stack, and the label of each of its replicas: equal models and tasks are neighbours."""
 
     replicas: Replicas
-    labels: list[tuple[str, int]]
+    labels: list[Label]
 
-    def by_model(self, n: int) -> Iterator[tuple[str, Replicas]]:
-        for first in range(0, len(self.labels), n):
-            yield self.labels[first][0], self.replicas.take(first, first + n)
+    def groups(self) -> Iterator[tuple[tuple[str, str], Replicas]]:
+        """The replicas of each model and task."""
+        keys = [label[:2] for label in self.labels]
+        for first, stop in _runs(keys):
+            yield keys[first], self.replicas.take(first, stop)
 
 
 def _stacks(
-    models: Mapping[str, Build], seeds: list[int], dtype: torch.dtype, device: torch.device | str
+    models: Mapping[str, Build], tasks: list[str], seeds: list[int], dtype: torch.dtype, device: torch.device | str
 ) -> list[_Stack]:
     families: list[dict[str, list]] = []
     for name, make in models.items():
@@ -175,8 +219,9 @@ def _stacks(
             families.append({name: networks})
     stacks = []
     for family in families:
-        replicas = Replicas([network for networks in family.values() for network in networks])
-        stacks.append(_Stack(replicas.to(dtype).to(device), [(name, seed) for name in family for seed in seeds]))
+        replicas = Replicas([network for networks in family.values() for _ in tasks for network in networks])
+        labels = [(name, task, seed) for name in family for task in tasks for seed in seeds]
+        stacks.append(_Stack(replicas.to(dtype).to(device), labels))
     # Long jobs first, so that short ones fill the gaps.
     return sorted(stacks, key=lambda stack: stack.replicas.state.numel(), reverse=True)
 
@@ -189,35 +234,40 @@ def _parts(replicas: int, workers: int) -> list[tuple[int, int]]:
 
 def _train(
     replicas: Replicas,
-    labels: list[tuple[str, int]],
+    labels: list[Label],
     *,
-    task: Task,
+    tasks: dict[str, Task],
     steps: int,
     loss: Loss,
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
+    schedule: Schedule | None,
     stops: list[int],
-    tests: TestSets,
+    tests: dict[str, TestSets],
+    error: Error,
     report: Callable[[int], None],
 ) -> tuple[pd.DataFrame, Replicas]:
     """Train one stack on one thread, and return its rows of the table and the trained replicas."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two threads on tensors this small wait for each other longer than they work
     try:
-        data = _Batches(task, [seed for _, seed in labels], replicas.state)
+        data = _Batches(tasks, labels, replicas.state)
         data.next()
         _check_shapes(replicas, data, loss)
-        step = training_step(replicas, loss, data.x, data.y)
+        step = training_step(replicas, loss, data.x, data.y, own=data.own)
         fused = {"fused": True} if getattr(optimizer, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
         update = optimizer([replicas.state], **fused)
+        lr = update.param_groups[0]["lr"]
         tables = []
         with torch.inference_mode():
             for done in range(steps + 1):
                 if done in stops:
-                    tables.append(_checkpoint(replicas, labels, done, step()[0], tests))
+                    tables.append(_checkpoint(replicas, labels, done, step()[0], tests, error))
                     report(done * len(labels))
                 if done < steps:
-                    if task.fresh and done:
+                    if done:
                         data.next()
+                    if schedule is not None:
+                        update.param_groups[0]["lr"] = lr * schedule(done / steps)
                     _, replicas.state.grad = step()
                     update.step()
         replicas.state.grad = None
@@ -227,31 +277,55 @@ def _train(
 
 
 class _Batches:
-    """The replicas' batches, each replica's from a generator of its own, in two buffers that keep their place."""
+    """The replicas' batches, in two buffers that keep their place: x, of each replica or shared, and y of each."""
 
-    def __init__(self, task: Task, seeds: list[int], like: Tensor) -> None:
-        self.task, self.like = task, like
-        # The data's stream is another one than the initialisation's.
-        self.generators = [torch.Generator().manual_seed(2**32 + seed) for seed in seeds]
+    def __init__(self, tasks: dict[str, Task], labels: list[Label], like: Tensor) -> None:
+        self.tasks, self.like = tasks, like
+        self.own = not next(iter(tasks.values())).shared
+        # Models with the same task and seed train on the same data, which is drawn once for all of them.
+        streams = list(dict.fromkeys((task, seed if self.own else None) for _, task, seed in labels))
+        places = {stream: k for k, stream in enumerate(streams)}
+        self.stream_of = torch.tensor([places[task, seed if self.own else None] for _, task, seed in labels])
+        self.generators = {
+            (task, seed): stream(SHARED_DATA) if seed is None else stream(DATA, seed) for task, seed in streams
+        }
+        self.fresh = any(tasks[task].fresh for task, _ in streams)
         self.block: Iterator[tuple[Tensor, Tensor]] = iter(())
         self.x = self.y = None
 
     def next(self) -> None:
+        if self.x is not None and not self.fresh:
+            return
         batch = next(self.block, None)
         if batch is None:
-            drawn = [self.task.draw(g, BLOCK if self.task.fresh else 1) for g in self.generators]
-            x, y = (torch.stack(part, -1).to(self.like) for part in zip(*drawn, strict=True))
-            self.block = zip(x, y, strict=True)
+            self.block = self._draw()
             batch = next(self.block)
         if self.x is None:
-            self.x, self.y = (part.clone().movedim(-1, 0) for part in batch)
+            self.x, self.y = (part.clone() for part in batch)
+            if self.own:
+                self.x = self.x.movedim(-1, 0)
+            self.y = self.y.movedim(-1, 0)
         else:
-            self.x.copy_(batch[0].movedim(-1, 0))
+            self.x.copy_(batch[0].movedim(-1, 0) if self.own else batch[0])
             self.y.copy_(batch[1].movedim(-1, 0))
+
+    def _draw(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the next steps, the replica axis last."""
+        drawn = [self.tasks[task].draw(g, BLOCK if self.fresh else 1) for (task, _), g in self.generators.items()]
+        inputs, targets = zip(*drawn, strict=True)
+        stream_of = self.stream_of.to(self.like.device)
+        if self.own:
+            xs = (x.index_select(-1, stream_of) for x in torch.stack(inputs, -1).to(self.like))
+        elif any(not torch.equal(inputs[0], other) for other in inputs[1:]):
+            raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
+        else:
+            xs = iter(inputs[0].to(self.like))
+        ys = (y.index_select(-1, stream_of) for y in torch.stack(targets, -1).to(self.like))
+        return zip(xs, ys, strict=True)
 
 
 def _check_shapes(replicas: Replicas, data: _Batches, loss: Loss) -> None:
-    outputs = replicas(data.x)
+    outputs = replicas(data.x, own=data.own)
     if outputs.shape != data.y.shape:
         raise ValueError(
             f"expected outputs of the shape of the targets, {tuple(data.y.shape[1:])}, got {tuple(outputs.shape[1:])}"
@@ -261,14 +335,27 @@ def _check_shapes(replicas: Replicas, data: _Batches, loss: Loss) -> None:
 
 
 def _checkpoint(
-    replicas: Replicas, labels: list[tuple[str, int]], step: int, losses: Tensor, tests: TestSets
+    replicas: Replicas, labels: list[Label], step: int, losses: Tensor, tests: dict[str, TestSets], error: Error
 ) -> pd.DataFrame:
-    names, seeds = zip(*labels, strict=True)
+    models, tasks, seeds = zip(*labels, strict=True)
     diverged = ~(losses.isfinite() & replicas.state.isfinite().all(0))
-    columns = {"model": names, "seed": seeds, "step": step, "loss": losses.cpu(), "diverged": diverged.cpu()}
-    for name, (x, y) in tests.items():
-        columns[name] = mean_absolute_error(replicas(x.to(replicas.state)), y.to(replicas.state)).cpu()
-    return pd.DataFrame(columns)
+    columns = {"model": models, "task": tasks, "seed": seeds, "step": step, "loss": losses.cpu()}
+    columns["diverged"] = diverged.cpu()
+    errors: dict[str, list[Tensor]] = {}
+    for first, stop in _runs(tasks):
+        part = replicas if stop - first == len(labels) else replicas.take(first, stop)
+        for name, (x, y) in tests[tasks[first]].items():
+            errors.setdefault(name, []).append(error(part(x.to(replicas.state)), y.to(replicas.state)).cpu())
+    return pd.DataFrame(columns | {name: torch.cat(parts) for name, parts in errors.items()})
+
+
+def _runs(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """Where each run of equal neighbours starts and stops."""
+    first = 0
+    for _, group in groupby(keys):
+        stop = first + len(list(group))
+        yield first, stop
+        first = stop
 
 
 @contextmanager

@@ -34,6 +34,8 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "Linear": (0.35, 0.35, 0.35),
     "NAC": sns.color_palette("colorblind")[2],
     "NALU": sns.color_palette("colorblind")[4],
+    "LSTM": sns.color_palette("colorblind")[3],
+    "RNN": sns.color_palette("YlOrBr_d", 5)[2],
 }
 """One colour for each unit and activation, the same in the whole book."""
 
@@ -80,6 +82,30 @@ def dots(axes: Axes, estimates: Mapping[str, Estimate], label: str) -> None:
     axes.set_yticks(range(len(order)), order)
     axes.set_xscale("log")
     axes.set_xlabel(label)
+    axes.grid(axis="y", visible=False)
+
+
+def strips(axes: Axes, values: Mapping[str, ArrayLike], chosen: Mapping[str, int], limits: tuple[float, float]) -> None:
+    """A row of dots for each model, a dot a replica, on a logarithmic axis; a bar at the median, a ring at one chosen.
+
+    What lies outside `limits`, or has diverged, is drawn at the edge.
+
+    Args:
+        values: by model, one number a replica. A variant of a unit ("NAC, stored") has the unit's colour.
+        chosen: by model, the index of the replica to ring.
+    """
+    low, high = limits
+    for row, (name, numbers) in enumerate(values.items()):
+        numbers = np.nan_to_num(np.asarray(numbers, dtype=float), nan=np.inf).clip(low, high)
+        colour = COLOURS[name.split(",")[0]]
+        heights = row + np.linspace(-0.3, 0.3, len(numbers))  # in the order of the seeds, so that none hides another
+        axes.plot(numbers, heights, "o", color=colour, markersize=3, alpha=0.45, markeredgewidth=0)
+        axes.plot([np.median(numbers)] * 2, [row - 0.4, row + 0.4], color=colour, linewidth=2.5)
+        if name in chosen:
+            r = chosen[name]
+            axes.plot(numbers[r], heights[r], "o", mfc="none", mec="0.1", markersize=8, markeredgewidth=1.5)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.set(xscale="log", xlim=(low / 2, high * 2), ylim=(len(values) - 0.4, -0.6))
     axes.grid(axis="y", visible=False)
 
 

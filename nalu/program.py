@@ -33,7 +33,7 @@ VIEWS = {
 PLAIN = {
     getattr(getattr(aten, name), overload): getattr(torch, name)
     for overload, names in {
-        "default": "abs addcmul cat exp log neg permute relu sigmoid split_with_sizes tanh unsqueeze",
+        "default": "abs addcmul bmm cat exp log mm neg permute relu sigmoid split_with_sizes tanh unsqueeze",
         "Tensor": "add div mul sub",
         "int": "transpose unbind",
         "dim_IntList": "sum",
@@ -45,7 +45,12 @@ PLAIN = {
 
 
 def training_step(
-    replicas: Replicas, loss: Loss, x: Float[Tensor, "replica batch in"], y: Float[Tensor, "replica batch out"]
+    replicas: Replicas,
+    loss: Loss,
+    x: Float[Tensor, "replica batch *in"] | Float[Tensor, "batch *in"],
+    y: Float[Tensor, "replica batch out"],
+    *,
+    own: bool = True,
 ) -> Callable[[], tuple[Float[Tensor, " replica"], Float[Tensor, "parameter replica"]]]:
     """A function of no argument that returns each replica's loss, and the gradient of their state.
 
@@ -54,12 +59,13 @@ def training_step(
     Args:
         loss: maps one replica's output and target to a scalar.
         x, y: the batch. The step reads them where they lie: copy the next batch into them. It reads the state likewise.
+        own: whether each replica has inputs of its own, along the first axis of x.
     """
     names = list(replicas.shapes)
 
     def step(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, Tensor]:
         values = [value.requires_grad_() for value in values]
-        losses = vmap(loss)(replicas.forward(dict(zip(names, values, strict=True)), x), y)
+        losses = vmap(loss)(replicas.forward(dict(zip(names, values, strict=True)), x, own=own), y)
         gradients = torch.autograd.grad(losses.sum(), values, materialize_grads=True)
         return losses.detach(), torch.cat([rows(g).reshape(-1, len(replicas)) for g in gradients])
 

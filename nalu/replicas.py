@@ -66,6 +66,12 @@ class Replicas:
                 raise ValueError(f"replicas need networks without buffers, got {', '.join(names)}")
         self.network = _merge(templates, counts)
         self.shapes = {name: p.shape for name, p in self.network.named_parameters()}
+        names = {id(p): name for name, p in self.network.named_parameters()}
+        self.places = {  # of a parameter that two modules share, both; of a module with two paths, one
+            f"{path}.{name}" if path else name: names[id(p)]
+            for path, module in self.network.named_modules()
+            for name, p in module.named_parameters(recurse=False)
+        }
 
     @classmethod
     def build(cls, make: Build, seeds: Iterable[int]) -> "Replicas":
@@ -80,21 +86,34 @@ class Replicas:
         return unpack(self.state, self.shapes)
 
     def __call__(
-        self, x: Float[Tensor, "batch in"] | Float[Tensor, "replica batch in"]
+        self, x: Float[Tensor, "batch *in"] | Float[Tensor, "replica batch *in"], *, own: bool = False
     ) -> Float[Tensor, "replica batch out"]:
-        """Every replica's output, on inputs that they share or on its own, without gradients."""
-        own = x.ndim == 3
-        if own and len(x) != len(self):
-            raise ValueError(f"expected inputs for {len(self)} replicas, got {len(x)}")
+        """Every replica's output, on inputs that all share or on its own, without gradients."""
         with torch.no_grad():
-            return self.forward(self.parameters(), x if own else x.expand(len(self), *x.shape))
+            return self.forward(self.parameters(), x, own=own)
 
     def forward(
-        self, parameters: dict[str, Tensor], x: Float[Tensor, "replica batch in"]
+        self,
+        parameters: dict[str, Tensor],
+        x: Float[Tensor, "batch *in"] | Float[Tensor, "replica batch *in"],
+        *,
+        own: bool,
     ) -> Float[Tensor, "replica batch out"]:
-        """The stacked networks as a function of their parameters."""
+        """The stacked networks as a function of their parameters.
+
+        Args:
+            own: whether each replica has inputs of its own, along the first axis of x.
+        """
+        if own and len(x) != len(self):
+            raise ValueError(f"expected inputs for {len(self)} replicas, got {len(x)}")
+
+        def call(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+            held = {place: parameters[name] for place, name in self.places.items()}
+            # torch's own way with ties would leave a tensor of vmap's behind in a module that has two paths.
+            return functional_call(self.network, held, (x,), tie_weights=False)
+
         with StackedLinear():
-            return vmap(lambda p, x: functional_call(self.network, p, (x,)))(parameters, x)
+            return vmap(call, (0, 0 if own else None))(parameters, x)
 
     def __getitem__(self, r: int) -> nn.Module:
         """Replica r as an ordinary module of its own."""

@@ -74,6 +74,30 @@ def _stack(x: Tensor, axis: int | None, replicas: int) -> Tensor:
     return x.expand(replicas, *x.shape) if axis is None else x.movedim(axis, 0)
 
 
+class _SharedLinear(torch.autograd.Function):
+    """y = W x + b on stacked W and b, and an x that all replicas share: one matrix product for all of them."""
+
+    @staticmethod
+    def forward(x, W, b):
+        n, k, replicas = (W := rows(W)).shape
+        y = (x @ W.transpose(0, 1).reshape(k, -1)).view(-1, n, replicas)
+        return (y if b is None else y + rows(b)).movedim(-1, 0)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        x, W, b = inputs
+        ctx.save_for_backward(x)
+        ctx.of_shape, ctx.has_bias = W.shape, b is not None
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        replicas, n, k = ctx.of_shape
+        g = rows(gradient)
+        of_W = (x.T @ g.view(len(x), -1)).view(k, n, replicas).permute(2, 1, 0)
+        return None, of_W, g.sum(0).movedim(-1, 0) if ctx.has_bias else None
+
+
 class _StackedLinear(torch.autograd.Function):
     """What `F.linear` becomes under vmap. Alone it is never called, so it needs no gradient of its own."""
 
@@ -88,8 +112,12 @@ class _StackedLinear(torch.autograd.Function):
     @staticmethod
     def vmap(info, in_dims, x, W, b):
         n = info.batch_size
-        x, W = _stack(x, in_dims[0], n), _stack(W, in_dims[1], n)
+        W = _stack(W, in_dims[1], n)
         b = None if b is None else _stack(b, in_dims[2], n)
+        if in_dims[0] is None and not x.requires_grad:
+            y = _SharedLinear.apply(x.reshape(-1, x.shape[-1]), W, b)
+            return y.reshape(n, *x.shape[:-1], y.shape[-1]), 0
+        x = _stack(x, in_dims[0], n)
         batch = x.shape[1:-1]
         y = _Linear.apply(x.reshape(n, -1, x.shape[-1]), W, b)
         return y.reshape(n, *batch, y.shape[-1]), 0

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nalu import MLP, NAC, Fit, Linear, Replicas, fit, mean_absolute_error, stack
-from nalu.tasks import Identity
+from nalu import MLP, NAC, Fit, Linear, Replicas, fit, mean_absolute_error, mean_squared_error, stack
+from nalu.tasks import Identity, StaticFunction
 from nalu.tasks.identity import integers
 
 MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {
@@ -68,6 +69,46 @@ def test_the_last_rows_are_those_of_the_returned_replicas(run: Fit) -> None:
             rows.far, [(replicas[r](FAR) - FAR).abs().mean().item() for r in range(3)], rtol=1e-5
         )
         np.testing.assert_allclose(rows.doubled, mean_absolute_error(replicas(FAR), 2 * FAR), rtol=1e-5)
+
+
+def test_several_tasks_are_a_column_of_the_table_and_a_key_of_the_replicas() -> None:
+    models = {
+        "NAC": lambda g: stack(NAC, [2, 2, 1], generator=g),
+        "Tanh": lambda g: MLP(2, 1, activation="Tanh", generator=g),
+    }
+    tasks = {f: StaticFunction(f, given=True) for f in ("a * b", "a + b")}
+    tests = {f: {"inside": task.interpolation(50), "outside": task.extrapolation(40)} for f, task in tasks.items()}
+    found = train(models, tasks, checkpoints=1, tests=tests, error=mean_squared_error)
+    table = found.table
+    assert list(table.columns) == ["model", "task", "seed", "step", "loss", "diverged", "inside", "outside"]
+    expected = [(m, t, seed, step) for m in models for t in tasks for seed in SEEDS for step in (0, 5)]
+    assert list(zip(table.model, table.task, table.seed, table.step, strict=True)) == expected
+    assert list(found.replicas) == [(m, t) for m in models for t in tasks]
+    for (model, task), replicas in found.replicas.items():
+        last = table[(table.model == model) & (table.task == task) & (table.step == 5)]
+        for name, (x, y) in tests[task].items():
+            np.testing.assert_allclose(
+                last[name], [((replicas[r](x) - y) ** 2).mean().item() for r in range(3)], rtol=1e-4
+            )
+    first = table[table.step == 0].pivot(index=["model", "seed"], columns="task", values="inside")
+    assert len(first) == 6 and not np.allclose(first["a * b"], first["a + b"])  # other targets
+
+
+def test_tasks_that_do_not_fit_together() -> None:
+    wide, given = StaticFunction("a + b", size=2, sections=((0, 1), (1, 2))), StaticFunction("a + b", given=True)
+    models = {"NAC": lambda g: NAC(2, 1, generator=g)}
+    with pytest.raises(
+        ValueError, match="expected tasks that all share their inputs or all do not, got some of either"
+    ):
+        train(models, {"wide": wide, "given": given})
+    with pytest.raises(ValueError, match="expected tasks with shared inputs to draw the same ones, got different"):
+        train(models, {"wide": wide, "far": replace(wide, high=9.0)})
+    with pytest.raises(ValueError, match="number of tasks: expected at least 1, got 0"):
+        train(models, {})
+    with pytest.raises(ValueError, match="expected test sets of the same names for each of the tasks a, b, got a: far"):
+        train(models, {"a": given, "b": given}, tests={"a": {"far": given.extrapolation(5)}})
+    with pytest.raises(TypeError, match="task: expected"):
+        train(models, {"a": 3})
 
 
 def test_the_first_rows_are_those_of_the_initial_networks(run: Fit) -> None:
@@ -216,6 +257,7 @@ class Task:
     """Targets of a shape to choose, and inputs of a kind to choose."""
 
     fresh = False
+    shared = False
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         self.x, self.y = x, y

@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Replicas, fit, stack
-from nalu.tasks import Identity
+from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, Recurrent, Replicas, fit, stack
+from nalu.schedules import cosine
+from nalu.streams import stream
+from nalu.tasks import Identity, RecurrentFunction, StaticFunction
+from nalu.tasks.functions import FUNCTIONS
 
 STEPS = 40
 MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {
@@ -27,6 +30,7 @@ class Noise:
     """A task that draws new inputs at every step, from one end of its range to the other."""
 
     fresh = True
+    shared = False
     batch: int = 6
 
     def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
@@ -46,17 +50,25 @@ class Explosive(nn.Module):
 
 
 def alone(
-    make: Callable, task: object, seed: int, steps: int, lr: float = 1e-2, optimizer: type = torch.optim.Adam
+    make: Callable,
+    task: object,
+    seed: int,
+    steps: int,
+    lr: float = 1e-2,
+    optimizer: type = torch.optim.Adam,
+    schedule: Callable[[float], float] | None = None,
 ) -> nn.Module:
     """One network, one plain loop."""
     network = make(torch.Generator().manual_seed(seed)).double()
     update = optimizer(network.parameters(), lr=lr)
-    data = torch.Generator().manual_seed(2**32 + seed)
+    data = stream(2) if task.shared else stream(1, seed)
     blocks = []
     for step in range(steps):
         if task.fresh and step % 100 == 0:
             blocks = list(zip(*task.draw(data, 100), strict=True))
         x, y = blocks[step % 100] if task.fresh else [part[0] for part in task.draw(data, 1)]
+        if schedule is not None:
+            update.param_groups[0]["lr"] = lr * schedule(step / steps)
         update.zero_grad()
         ((network(x.double()) - y.double()) ** 2).mean().backward()
         update.step()
@@ -97,6 +109,42 @@ def test_with_data_of_its_own(name: str) -> None:
 def test_with_another_optimiser(optimizer: type) -> None:
     replicas = train({"ReLU": MODELS["ReLU"]}, seeds=range(5), optimizer=optimizer, lr=1e-3)
     assert_same(replicas["ReLU"][4], alone(MODELS["ReLU"], Identity(), 4, STEPS, lr=1e-3, optimizer=optimizer))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
+def test_with_a_schedule_of_the_learning_rate(optimizer: type) -> None:
+    replicas = train({"ReLU": MODELS["ReLU"]}, Noise(), seeds=range(5), optimizer=optimizer, schedule=cosine)
+    assert_same(replicas["ReLU"][4], alone(MODELS["ReLU"], Noise(), 4, STEPS, optimizer=optimizer, schedule=cosine))
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["shared", "own"])
+@pytest.mark.parametrize("name", ["ReLU6", "PReLU", "None", "NAC", "NALU"])
+def test_with_several_tasks(name: str, given: bool) -> None:
+    """And with inputs that all replicas share, whose first layer is one product, or with inputs of their own."""
+    tasks = {f: StaticFunction(f, size=7, sections=((0, 3), (2, 7)), given=given, batch=5) for f in FUNCTIONS}
+    size = tasks["a + b"].in_features
+    models = {
+        n: lambda g, n=n: MLP(size, 1, activation=n, hidden=(2,), generator=g) for n in ("ReLU6", "PReLU", "None")
+    } | {u.__name__: lambda g, u=u: stack(u, [size, 2, 1], generator=g) for u in (NAC, NALU)}
+    replicas = train(models, tasks, seeds=[3, 8, 5], steps=120)
+    assert list(replicas) == [(model, task) for model in models for task in tasks]
+    for function, task in tasks.items():
+        for r, seed in enumerate([3, 8, 5]):
+            assert_same(replicas[name, function][r], alone(models[name], task, seed, 120))
+
+
+@pytest.mark.parametrize("name", ["LSTM", "RNN", "NAC", "NALU"])
+def test_over_time(name: str) -> None:
+    task = RecurrentFunction("a * b", size=4, length=3, sections=((0, 2), (3, 4)), batch=5)
+    make = {
+        "LSTM": lambda g: LSTM(4, 1, generator=g),
+        "RNN": lambda g: RNN(4, 1, generator=g),
+        "NAC": lambda g: Recurrent(NAC, 4, 1, generator=g),
+        "NALU": lambda g: Recurrent(NALU, 4, 1, generator=g),
+    }[name]
+    replicas = train({name: make}, task, seeds=[3, 8], steps=30)
+    for r, seed in enumerate([3, 8]):
+        assert_same(replicas[name][r], alone(make, task, seed, 30))
 
 
 def test_when_a_neighbour_diverges() -> None:

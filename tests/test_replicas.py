@@ -41,7 +41,7 @@ def assert_same(replicas: Replicas, expected: list[nn.Module]) -> None:
     """Same parameters and same outputs, on shared and on own inputs, in the stack and taken out of it."""
     assert len(replicas) == len(expected)
     shared, own = inputs(5, 2), inputs(len(expected), 5, 2)
-    on_shared, on_own = replicas(shared), replicas(own)
+    on_shared, on_own = replicas(shared), replicas(own, own=True)
     for r, network in enumerate(expected):
         torch.testing.assert_close(on_shared[r], network(shared).detach(), rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(on_own[r], network(own[r]).detach(), rtol=1e-12, atol=1e-12)
@@ -211,6 +211,7 @@ def test_networks_that_differ_in_an_attribute_do_not_share_a_template(one: objec
 
 class _Pairs:
     fresh = False
+    shared = False
 
     def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
         return torch.ones(steps, 3, 2), torch.ones(steps, 3, 2)
@@ -373,4 +374,4 @@ def test_replicas_need_networks_of_one_make_without_buffers() -> None:
 
 def test_inputs_for_another_number_of_replicas() -> None:
     with pytest.raises(ValueError, match="expected inputs for 8 replicas, got 3"):
-        mixed()(inputs(3, 5, 2))
+        mixed()(inputs(3, 5, 2), own=True)

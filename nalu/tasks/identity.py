@@ -20,6 +20,8 @@ class Identity:
         TypeError, ValueError: the range is empty, or reals is less than 1; any of them is not a whole number.
     """
 
+    shared = False
+
     low: int = -5
     high: int = 5
     reals: int | None = None

@@ -4,5 +4,6 @@ from nalu.units.linear import Linear
 from nalu.units.mlp import ACTIVATIONS, MLP, stack
 from nalu.units.nac import NAC
 from nalu.units.nalu import NALU
+from nalu.units.recurrent import LSTM, RNN, LSTMLayer, Recurrent
 
-__all__ = ["ACTIVATIONS", "MLP", "NAC", "NALU", "Linear", "stack"]
+__all__ = ["ACTIVATIONS", "LSTM", "MLP", "NAC", "NALU", "RNN", "LSTMLayer", "Linear", "Recurrent", "stack"]

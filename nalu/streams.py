@@ -1,0 +1,13 @@
+"""Random streams that are strangers to each other."""
+
+import numpy as np
+import torch
+
+
+def stream(*key: int) -> torch.Generator:
+    """A generator for a key of whole numbers >= 0, such as what it is for and a replica's seed.
+
+    PyTorch's generator on the CPU looks at the low 32 bits of a seed only: the seeds s and 2**32 + s are one stream. So
+    the key is hashed, with numpy's SeedSequence. Its length goes in too, for to numpy (2,) and (2, 0) are the same.
+    """
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((len(key), *key)).generate_state(1)[0]))
