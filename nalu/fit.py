@@ -76,6 +76,7 @@ def fit(
     steps: int,
     lr: float,
     schedule: Schedule | None = None,
+    clip: float | None = None,
     loss: Loss = F.mse_loss,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     checkpoints: int = 10,
@@ -99,6 +100,7 @@ def fit(
         steps: updates of each network.
         lr: learning rate.
         schedule: a factor on the learning rate, given the share of the steps that are done; see `nalu.schedules`.
+        clip: the largest norm of a replica's gradient, taken over all its parameters; a longer one is shortened to it.
         loss: maps the output and the target of one replica to a scalar.
         optimizer: one of ELEMENTWISE, called with the parameters and lr.
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
@@ -126,6 +128,8 @@ def fit(
     checks.at_least(steps, 1, "steps")
     checks.at_least(checkpoints, 1, "checkpoints")
     checks.positive(lr, "learning rate")
+    if clip is not None:
+        checks.positive(clip, "clip")
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
     if not dtype.is_floating_point:
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
@@ -138,7 +142,7 @@ def fit(
     start = time.perf_counter()
     stacks = _stacks(models, list(tasks), seeds, dtype, device)
     train = partial(
-        _train, tasks=tasks, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr), schedule=schedule,
+        _train, tasks=tasks, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr), schedule=schedule, clip=clip,
         stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests,
         error=error,
     )  # fmt: skip
@@ -241,6 +245,7 @@ def _train(
     loss: Loss,
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
     schedule: Schedule | None,
+    clip: float | None,
     stops: list[int],
     tests: dict[str, TestSets],
     error: Error,
@@ -268,7 +273,11 @@ def _train(
                         data.next()
                     if schedule is not None:
                         update.param_groups[0]["lr"] = lr * schedule(done / steps)
-                    _, replicas.state.grad = step()
+                    _, gradient = step()
+                    if clip is not None:
+                        # As torch.nn.utils.clip_grad_norm_, replica by replica.
+                        gradient *= (clip / (gradient.norm(dim=0) + 1e-6)).clamp(max=1)
+                    replicas.state.grad = gradient
                     update.step()
         replicas.state.grad = None
         return pd.concat(tables, ignore_index=True), replicas

@@ -57,6 +57,7 @@ def alone(
     lr: float = 1e-2,
     optimizer: type = torch.optim.Adam,
     schedule: Callable[[float], float] | None = None,
+    clip: float | None = None,
 ) -> nn.Module:
     """One network, one plain loop."""
     network = make(torch.Generator().manual_seed(seed)).double()
@@ -71,6 +72,8 @@ def alone(
             update.param_groups[0]["lr"] = lr * schedule(step / steps)
         update.zero_grad()
         ((network(x.double()) - y.double()) ** 2).mean().backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
         update.step()
     return network
 
@@ -115,6 +118,15 @@ def test_with_another_optimiser(optimizer: type) -> None:
 def test_with_a_schedule_of_the_learning_rate(optimizer: type) -> None:
     replicas = train({"ReLU": MODELS["ReLU"]}, Noise(), seeds=range(5), optimizer=optimizer, schedule=cosine)
     assert_same(replicas["ReLU"][4], alone(MODELS["ReLU"], Noise(), 4, STEPS, optimizer=optimizer, schedule=cosine))
+
+
+def test_with_clipped_gradients() -> None:
+    """By each replica's own norm. SGD, for Adam hardly feels the length of a gradient."""
+    settings = {"optimizer": torch.optim.SGD, "clip": 0.5}
+    replicas = train({"ReLU": MODELS["ReLU"]}, seeds=range(5), **settings)
+    free = train({"ReLU": MODELS["ReLU"]}, seeds=range(5), optimizer=torch.optim.SGD)
+    assert not torch.allclose(replicas["ReLU"].state, free["ReLU"].state, rtol=1e-3)
+    assert_same(replicas["ReLU"][4], alone(MODELS["ReLU"], Identity(), 4, STEPS, **settings))
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["shared", "own"])

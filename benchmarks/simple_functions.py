@@ -1,0 +1,150 @@
+"""Time per network and training step on the simple functions, static and recurrent: a plain loop and ours, in one run.
+
+    python benchmarks/simple_functions.py
+
+Both train the same networks on the same batches with Adam, in float32; the plain loop one network at a time, as anyone
+would write it, with torch's own layers where it has them. Every time is the difference between a long and a short run,
+divided by the steps between them, so that starting processes, tracing and making the training set do not count.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TQDM_DISABLE"] = "1"
+
+import torch
+from torch import Tensor, nn
+
+from nalu import LSTM, MLP, NAC, NALU, RNN, Recurrent, fit, stack
+from nalu.tasks import RecurrentFunction, StaticFunction, Task
+from nalu.tasks.functions import FUNCTIONS
+
+
+class Last(nn.Module):
+    """torch's own recurrent layer with a read-out of its last state."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.output = layer, nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.layer(x)[0][:, -1])
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One kind of network on one kind of task: as the plain loop has it, and as ours builds it."""
+
+    plain: Callable[[], nn.Module]
+    ours: Callable[[torch.Generator], nn.Module]
+    tasks: Mapping[str, Task]
+    seeds: int
+    steps: int
+
+
+def contests() -> dict[str, Contest]:
+    """What the chapters train, in their sizes."""
+    two = {f: StaticFunction(f, given=True, batch=16) for f in FUNCTIONS}
+    hundred = {f: StaticFunction(f, high=1.0, sections=((10, 15), (60, 70)), batch=16) for f in FUNCTIONS}
+    over_time = {f: RecurrentFunction(f, sections=((0, 2), (5, 8)), batch=16) for f in FUNCTIONS}
+    mlp = nn.Sequential(nn.Linear(2, 2), nn.ReLU6(), nn.Linear(2, 1))
+    rnn, lstm = nn.RNN(10, 2, nonlinearity="relu", batch_first=True), nn.LSTM(10, 2, batch_first=True)
+    return {
+        "ReLU6, two numbers": Contest(lambda: mlp, _mlp, two, 64, 1000),
+        "NALU, two numbers": Contest(lambda: _nalu_2(None), _nalu_2, two, 128, 1000),
+        "NAC, a hundred numbers": Contest(lambda: _nac_100(None), _nac_100, hundred, 64, 1000),
+        "NALU, a hundred numbers": Contest(lambda: _nalu_100(None), _nalu_100, hundred, 64, 1000),
+        "RNN, ten times": Contest(lambda: Last(rnn), _rnn, over_time, 64, 200),
+        "LSTM, ten times": Contest(lambda: Last(lstm), _lstm, over_time, 64, 200),
+        "NALU, ten times": Contest(lambda: _nalu_10(None), _nalu_10, over_time, 64, 200),
+    }  # fmt: skip
+
+
+def _mlp(g: torch.Generator | None) -> nn.Module:
+    return MLP(2, 1, activation="ReLU6", hidden=(2,), generator=g)
+
+
+def _nalu_2(g: torch.Generator | None) -> nn.Module:
+    return stack(NALU, [2, 2, 1], generator=g)
+
+
+def _nac_100(g: torch.Generator | None) -> nn.Module:
+    return stack(NAC, [100, 2, 1], generator=g)
+
+
+def _nalu_100(g: torch.Generator | None) -> nn.Module:
+    return stack(NALU, [100, 2, 1], generator=g)
+
+
+def _rnn(g: torch.Generator | None) -> nn.Module:
+    return RNN(10, 1, generator=g)
+
+
+def _lstm(g: torch.Generator | None) -> nn.Module:
+    return LSTM(10, 1, generator=g)
+
+
+def _nalu_10(g: torch.Generator | None) -> nn.Module:
+    return Recurrent(NALU, 10, 1, generator=g)
+
+
+def plain(contest: Contest, steps: int) -> float:
+    """One network, one loop. Seconds."""
+    torch.set_num_threads(1)
+    network, task = contest.plain(), contest.tasks["a * b"]
+    optimizer, criterion = torch.optim.Adam(network.parameters(), lr=1e-3), nn.MSELoss()
+    generator = torch.Generator().manual_seed(0)
+    task.draw(generator, 1)
+    start = time.perf_counter()
+    batches = iter(())
+    for _ in range(steps):
+        batch = next(batches, None)
+        if batch is None:
+            batches = zip(*task.draw(generator, 100), strict=True)  # a hundred batches at a time, as ours
+            batch = next(batches)
+        x, y = batch
+        optimizer.zero_grad()
+        loss = criterion(network(x), y)
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - start
+
+
+def ours(contest: Contest, steps: int) -> float:
+    """`nalu.fit` on all cores, six functions and so many seeds in one stack. Seconds."""
+    seeds = range(contest.seeds)
+    return fit({"m": contest.ours}, contest.tasks, seeds=seeds, steps=steps, lr=1e-3, checkpoints=1).seconds
+
+
+def measure(contest: Contest, rounds: int) -> tuple[float, float]:
+    """Microseconds per network and step of the plain loop and of ours; they take turns, and the best of each counts."""
+    short, long = contest.steps // 4, contest.steps + contest.steps // 4
+    best = {(run, steps): float("inf") for run in (plain, ours) for steps in (short, long)}
+    for _ in range(rounds):
+        for run, steps in best:
+            best[run, steps] = min(best[run, steps], run(contest, steps))
+    networks = {plain: 1, ours: len(contest.tasks) * contest.seeds}
+    return tuple((best[run, long] - best[run, short]) / contest.steps / networks[run] * 1e6 for run in (plain, ours))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; the best counts")
+    rounds = parser.parse_args().rounds
+    times = {name: measure(contest, rounds) for name, contest in contests().items()}
+    print(f"{'':26}{'networks':>9}{'plain, µs':>11}{'ours, µs':>10}{'plain / ours':>14}")
+    for (name, (slow, fast)), contest in zip(times.items(), contests().values(), strict=True):
+        print(f"{name:26}{len(contest.tasks) * contest.seeds:9}{slow:11.1f}{fast:10.2f}{slow / fast:14.0f}")
+    print()
+    ratios = {name: slow / fast for name, (slow, fast) in times.items()}
+    microseconds = {name: {"plain": slow, "ours": fast} for name, (slow, fast) in times.items()}
+    print(json.dumps({"name": "simple_functions", "microseconds": microseconds, "ratios": ratios}))
+
+
+if __name__ == "__main__":
+    main()
