@@ -1,4 +1,4 @@
-"""The two operations that know that they run on stacked replicas: a linear map, and a choice of module by replica.
+"""The operations that know that they run on stacked replicas: a linear map, joining, and a choice of module by replica.
 
 All tensors of a stack keep the replica axis *last in memory* (and first in shape, where vmap wants it). The networks of
 this book are so small that one matrix product for each is mostly overhead; with replicas innermost, a layer of 8 x 8 is
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
@@ -123,8 +124,25 @@ class _StackedLinear(torch.autograd.Function):
         return y.reshape(n, *batch, y.shape[-1]), 0
 
 
-class StackedLinear(TorchFunctionMode):
-    """Inside this context every `F.linear`, also `nn.Linear`'s, takes the path for stacked replicas.
+class _StackedCat(torch.autograd.Function):
+    """What `torch.cat` along the last axis becomes under vmap: the replica axis stays last in memory."""
+
+    @staticmethod
+    def forward(*parts):
+        return torch.cat(parts, -1)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info, in_dims, *parts):
+        stacked = (rows(_stack(part, axis, info.batch_size)) for part, axis in zip(parts, in_dims, strict=True))
+        return torch.cat(list(stacked), -2), parts[0].ndim - (in_dims[0] is not None)
+
+
+class StackedOperations(TorchFunctionMode):
+    """Inside this context `F.linear`, also that of `nn.Linear`, and `torch.cat` take the path for stacked replicas.
 
     So units are written as for a single network, and know nothing of replicas.
     """
@@ -132,13 +150,21 @@ class StackedLinear(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is F.linear:
             x, W, b = _linear_arguments(*args, **(kwargs or {}))
-            if torch._C._functorch.is_batchedtensor(W):
+            if is_batchedtensor(W):
                 return _StackedLinear.apply(x, W, b)
+        elif function is torch.cat:
+            parts, dim = _cat_arguments(*args, **(kwargs or {}))
+            if dim in (-1, parts[0].ndim - 1) and any(map(is_batchedtensor, parts)):
+                return _StackedCat.apply(*parts)
         return function(*args, **(kwargs or {}))
 
 
 def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple:
     return input, weight, bias
+
+
+def _cat_arguments(tensors: Sequence[Tensor], dim: int = 0) -> tuple:
+    return tensors, dim
 
 
 class _ByReplica(torch.autograd.Function):

@@ -375,3 +375,19 @@ def test_replicas_need_networks_of_one_make_without_buffers() -> None:
 def test_inputs_for_another_number_of_replicas() -> None:
     with pytest.raises(ValueError, match="expected inputs for 8 replicas, got 3"):
         mixed()(inputs(3, 5, 2), own=True)
+
+
+def test_stacks_of_one_kind_are_joined_in_their_order() -> None:
+    networks = [MLP(2, 1, hidden=(3,), generator=seeded(seed)).double() for seed in range(5)]
+    joined = Replicas.join([Replicas(networks[:2]), Replicas(networks[2:])])
+    assert len(joined) == 5
+    assert_same(joined, networks)
+
+
+def test_stacks_that_do_not_join() -> None:
+    one = Replicas([MLP(2, 1, hidden=(3,))])
+    for other in (MLP(2, 1, hidden=(4,)), MLP(2, 1, activation="Tanh", hidden=(3,)), Linear(2, 1)):
+        with pytest.raises(ValueError, match=r"expected networks of one kind, got (Linear, )?MLP of different make"):
+            Replicas.join([one, Replicas([other])])
+    with pytest.raises(ValueError, match="number of stacks: expected at least 1, got 0"):
+        Replicas.join([])
