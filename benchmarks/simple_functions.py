@@ -59,9 +59,9 @@ def contests() -> dict[str, Contest]:
         "NALU, two numbers": Contest(lambda: _nalu_2(None), _nalu_2, two, 128, 1000),
         "NAC, a hundred numbers": Contest(lambda: _nac_100(None), _nac_100, hundred, 64, 1000),
         "NALU, a hundred numbers": Contest(lambda: _nalu_100(None), _nalu_100, hundred, 64, 1000),
-        "RNN, ten times": Contest(lambda: Last(rnn), _rnn, over_time, 64, 200),
-        "LSTM, ten times": Contest(lambda: Last(lstm), _lstm, over_time, 64, 200),
-        "NALU, ten times": Contest(lambda: _nalu_10(None), _nalu_10, over_time, 64, 200),
+        "RNN, ten times": Contest(lambda: Last(rnn), _rnn, over_time, 64, 800),
+        "LSTM, ten times": Contest(lambda: Last(lstm), _lstm, over_time, 64, 800),
+        "NALU, ten times": Contest(lambda: _nalu_10(None), _nalu_10, over_time, 64, 800),
     }  # fmt: skip
 
 

@@ -109,6 +109,32 @@ def strips(axes: Axes, values: Mapping[str, ArrayLike], chosen: Mapping[str, int
     axes.grid(axis="y", visible=False)
 
 
+def strip_panels(
+    values: Mapping[tuple[str, str], ArrayLike],
+    chosen: Mapping[tuple[str, str], int],
+    *,
+    limits: tuple[float, float],
+    threshold: float,
+    label: str,
+) -> plt.Figure:
+    """`strips` for several tasks, a panel each, two in a row, with a dashed line at a threshold.
+
+    Args:
+        values: by task and model, one number a replica.
+        chosen: by task and model, the index of the replica to ring.
+        label: what the numbers are.
+    """
+    tasks = list(dict.fromkeys(task for task, _ in values))
+    figure, grid = panels(2, tasks, height=2.1, sharex=True, sharey=True)
+    for axes, name in zip(grid, tasks, strict=False):
+        of_task = [{model: what for (task, model), what in all_.items() if task == name} for all_ in (values, chosen)]
+        strips(axes, *of_task, limits)
+        axes.axvline(threshold, color="0.3", linestyle="--", linewidth=1)
+    for axes in grid[-2:]:
+        axes.set_xlabel(label)
+    return figure
+
+
 def training_range(axes: Axes, low: float, high: float) -> None:
     """Shade what the models saw in training."""
     axes.axvspan(low, high, color="0.5", alpha=0.15, linewidth=0, label="_training range")

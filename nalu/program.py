@@ -81,7 +81,10 @@ def training_step(
 
 
 def _simplify(graph: fx.Graph) -> None:
-    """Drop what changes nothing: a view of the same shape, a permutation and its inverse, times or to the one."""
+    """Drop what changes nothing: a view of the same shape, a permutation and its inverse, times or to the one.
+
+    Permutations also move behind what is elementwise, towards their inverses.
+    """
     for node in list(graph.nodes):
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
             continue
@@ -93,7 +96,28 @@ def _simplify(graph: fx.Graph) -> None:
             node.update_arg(1, [source.args[1][d] for d in node.args[1]])
             if node.args[1] == sorted(node.args[1]):
                 node.replace_all_uses_with(node.args[0])
+        elif _elementwise(node) and (order := _common_order(node.all_input_nodes)):
+            with graph.inserting_before(node):
+                args = fx.map_arg(node.args, lambda permuted: permuted.args[0])
+                inner = graph.call_function(node.target, args, node.kwargs)
+                outer = graph.call_function(aten.permute.default, (inner, order))
+            inner.meta, outer.meta = source.args[0].meta, node.meta
+            node.replace_all_uses_with(outer)
     graph.eliminate_dead_code()
+
+
+def _elementwise(node: fx.Node) -> bool:
+    operation = node.target
+    known = isinstance(operation, torch._ops.OpOverload) and torch.Tag.pointwise in operation.tags
+    return known and not operation._schema.is_mutable and not node.kwargs and operation is not aten.clone.default
+
+
+def _common_order(nodes: list[fx.Node]) -> list[int] | None:
+    """The permutation that all of them are, if they are one, and of tensors of the same shape."""
+    if any(node.target is not aten.permute.default or node.args[1] != nodes[0].args[1] for node in nodes):
+        return None
+    shapes = {node.meta["tensor_meta"].shape for node in nodes}
+    return nodes[0].args[1] if len(shapes) == 1 else None
 
 
 def _hoist(graph: fx.Graph, operands: list[Tensor]) -> list[Tensor]:

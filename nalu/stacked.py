@@ -124,25 +124,29 @@ class _StackedLinear(torch.autograd.Function):
         return y.reshape(n, *batch, y.shape[-1]), 0
 
 
-class _StackedCat(torch.autograd.Function):
-    """What `torch.cat` along the last axis becomes under vmap: the replica axis stays last in memory."""
+class _Rearranged(torch.autograd.Function):
+    """What joining and cutting tensors becomes under vmap: the same, with the replica axis last in memory.
+
+    Left alone, gradients that are joined where a tensor was cut would have it first, and all that follows be slower.
+    """
 
     @staticmethod
-    def forward(*parts):
-        return torch.cat(parts, -1)
+    def forward(function, dim, *tensors):
+        return function(tensors, dim)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         pass
 
     @staticmethod
-    def vmap(info, in_dims, *parts):
-        stacked = (rows(_stack(part, axis, info.batch_size)) for part, axis in zip(parts, in_dims, strict=True))
-        return torch.cat(list(stacked), -2), parts[0].ndim - (in_dims[0] is not None)
+    def vmap(info, in_dims, function, dim, *tensors):
+        stacked = [rows(_stack(x, axis, info.batch_size)) for x, axis in zip(tensors, in_dims[2:], strict=True)]
+        y = function(stacked, dim - 1 if dim < 0 else dim)
+        return y, y.ndim - 1 if isinstance(y, Tensor) else tuple(part.ndim - 1 for part in y)
 
 
 class StackedOperations(TorchFunctionMode):
-    """Inside this context `F.linear`, also that of `nn.Linear`, and `torch.cat` take the path for stacked replicas.
+    """Inside this context `F.linear`, also that of `nn.Linear`, and what joins and cuts take the path for replicas.
 
     So units are written as for a single network, and know nothing of replicas.
     """
@@ -152,10 +156,10 @@ class StackedOperations(TorchFunctionMode):
             x, W, b = _linear_arguments(*args, **(kwargs or {}))
             if is_batchedtensor(W):
                 return _StackedLinear.apply(x, W, b)
-        elif function is torch.cat:
-            parts, dim = _cat_arguments(*args, **(kwargs or {}))
-            if dim in (-1, parts[0].ndim - 1) and any(map(is_batchedtensor, parts)):
-                return _StackedCat.apply(*parts)
+        elif function in REARRANGEMENTS:
+            call, dim, tensors = REARRANGEMENTS[function](*args, **(kwargs or {}))
+            if any(map(is_batchedtensor, tensors)):
+                return _Rearranged.apply(call, dim, *tensors)
         return function(*args, **(kwargs or {}))
 
 
@@ -163,8 +167,31 @@ def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None)
     return input, weight, bias
 
 
-def _cat_arguments(tensors: Sequence[Tensor], dim: int = 0) -> tuple:
-    return tensors, dim
+def _cat(tensors: Sequence[Tensor], dim: int = 0) -> tuple:
+    return torch.cat, dim, tensors
+
+
+def _stack_new(tensors: Sequence[Tensor], dim: int = 0) -> tuple:
+    return torch.stack, dim, tensors
+
+
+def _chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple:
+    return lambda tensors, dim: tensors[0].chunk(chunks, dim), dim, [input]
+
+
+def _unbind(input: Tensor, dim: int = 0) -> tuple:
+    return lambda tensors, dim: tensors[0].unbind(dim), dim, [input]
+
+
+REARRANGEMENTS = {
+    torch.cat: _cat,
+    torch.stack: _stack_new,
+    torch.chunk: _chunk,
+    Tensor.chunk: _chunk,
+    torch.unbind: _unbind,
+    Tensor.unbind: _unbind,
+}
+"""What joins and cuts tensors: from its arguments to a function of tensors and an axis, that axis, and the tensors."""
 
 
 class _ByReplica(torch.autograd.Function):

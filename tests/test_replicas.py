@@ -391,3 +391,36 @@ def test_stacks_that_do_not_join() -> None:
             Replicas.join([one, Replicas([other])])
     with pytest.raises(ValueError, match="number of stacks: expected at least 1, got 0"):
         Replicas.join([])
+
+
+class Rearranging(nn.Module):
+    """Joins and cuts its input in every way that stacks do for themselves, along axes counted from both ends."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.W = nn.Parameter(torch.randn(3, 4, generator=generator))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.unsqueeze(-2) * self.W  # batch, 3, 4
+        left, right = y.chunk(2, -1)
+        first, *_ = torch.chunk(y, 2, dim=1)
+        a, b, c = y.unbind(1)
+        d = torch.unbind(y, dim=-1)[2]
+        stacked = torch.stack([left, right.square()], 2)  # batch, 3, 2, 2
+        parts = [torch.cat([a, b], 1), torch.cat((c, d), dim=-1), torch.stack((left, right), -1), stacked, first]
+        return torch.cat([part.flatten(1) for part in parts], -1)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_joining_and_cutting_equals_alone(own: bool) -> None:
+    replicas = Replicas.build(Rearranging, range(5))
+    x = torch.randn(5, 7, 4) if own else torch.randn(7, 4)
+    together = replicas(x, own=own)
+    for r in range(5):
+        torch.testing.assert_close(together[r], replicas[r](x[r] if own else x), rtol=0, atol=0)
+
+
+def test_what_is_joined_and_cut_lies_with_replicas_last() -> None:
+    """In the usual order of memory all that follows would be slower."""
+    y = Replicas.build(Rearranging, range(5))(torch.randn(7, 4))
+    assert y.movedim(0, -1).is_contiguous()

@@ -106,7 +106,8 @@ class LSTMLayer(Unit):
         super().__init__(in_features, out_features)
         self.W_x, self.W_h, self.b = _initial(in_features, out_features, 4, generator)
 
-    def forward(self, x: Float[Tensor, "*batch time in"]) -> Float[Tensor, "*batch time out"]:
+    def states(self, x: Float[Tensor, "*batch time in"]) -> list[Float[Tensor, "*batch out"]]:
+        """h_1, ..., h_T, for who needs not all of them."""
         checks.sequence(x, self.in_features, "LSTM")
         first, *rest = F.linear(x, self.W_x, self.b).unbind(-2)
         i, _, g, o = first.chunk(4, -1)  # nothing to forget yet, and no state to multiply
@@ -118,7 +119,10 @@ class LSTMLayer(Unit):
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
             states.append(h)
-        return torch.stack(states, -2)
+        return states
+
+    def forward(self, x: Float[Tensor, "*batch time in"]) -> Float[Tensor, "*batch time out"]:
+        return torch.stack(self.states(x), -2)
 
 
 class LSTM(Unit):
@@ -138,7 +142,7 @@ class LSTM(Unit):
         self.output = Linear(hidden, out_features, generator=generator)
 
     def forward(self, x: Float[Tensor, "*batch time in"]) -> Float[Tensor, "*batch out"]:
-        return self.output(self.layer(x)[..., -1, :])
+        return self.output(self.layer.states(x)[-1])
 
 
 def _initial(
