@@ -5,7 +5,7 @@ from nalu.fit import Fit, fit
 from nalu.metrics import Estimate, estimate, mean_absolute_error, mean_squared_error, rate
 from nalu.replicas import Replicas
 from nalu.scale import at_scale
-from nalu.units import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, LSTMLayer, Recurrent, stack
+from nalu.units import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, LSTMLayer, Pairs, Reader, Recurrent, stack
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,6 +19,8 @@ __all__ = [
     "Fit",
     "LSTMLayer",
     "Linear",
+    "Pairs",
+    "Reader",
     "Recurrent",
     "Replicas",
     "at_scale",

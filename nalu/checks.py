@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 
@@ -23,6 +24,15 @@ def sequence(x: Tensor, expected: int, unit: str) -> None:
     features(x, expected, unit)
     if x.ndim < 2 or x.shape[-2] == 0:
         raise ValueError(f"{unit} expected a tensor of shape (..., time, {expected}), got {tuple(x.shape)}")
+
+
+def tokens(x: Tensor, unit: str) -> None:
+    """Raise unless `x` is a tensor of whole numbers of shape (..., word), with at least one word."""
+    if not isinstance(x, Tensor) or x.dtype not in (torch.int64, torch.int32):
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{unit} expected a tensor of tokens, which are whole numbers, got {got}")
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{unit} expected a tensor of shape (..., word), got {tuple(x.shape)}")
 
 
 def at_least(value: object, least: int, what: str) -> int:

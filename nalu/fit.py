@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from nalu import checks
 from nalu.metrics import mean_absolute_error
 from nalu.program import Loss, training_step
-from nalu.replicas import Build, Replicas, build, stackable
+from nalu.replicas import Build, Inputs, Replicas, build, stackable
 from nalu.streams import stream
 from nalu.tasks import Task
 
@@ -34,6 +34,9 @@ ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.o
 SMALLEST_PART = 150
 """A stack is cut into parts for several processes only where each part keeps this many replicas: fewer waste cores."""
 
+ENOUGH = 2**17
+"""Parameters times examples of a step from which fewer replicas make a part, too."""
+
 BLOCK = 100
 """Steps whose random batches are drawn together, for drawing is slow by the call and fast by the number."""
 
@@ -42,7 +45,7 @@ DATA, SHARED_DATA = 1, 2
 
 COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
 
-TestSets = Mapping[str, tuple[Float[Tensor, "batch *in"], Float[Tensor, "batch out"]]]
+TestSets = Mapping[str, tuple[Inputs, Float[Tensor, "batch out"]]]
 Error = Callable[[Tensor, Tensor], Tensor]
 Schedule = Callable[[float], float]
 Label = tuple[str, str, int]
@@ -146,7 +149,8 @@ def fit(
         stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests,
         error=error,
     )  # fmt: skip
-    jobs = [(stack, part) for stack in stacks for part in _parts(len(stack.replicas), workers)]
+    examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0])
+    jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
     sizes = [(stop - first) * steps for _, (first, stop) in jobs]
     with _progress(sizes) as counter:
         results = Parallel(min(workers, len(jobs)), batch_size=1)(
@@ -230,9 +234,11 @@ def _stacks(
     return sorted(stacks, key=lambda stack: stack.replicas.state.numel(), reverse=True)
 
 
-def _parts(replicas: int, workers: int) -> list[tuple[int, int]]:
+def _parts(replicas: Replicas, examples: int, workers: int) -> list[tuple[int, int]]:
     """Cut a stack in neighbouring parts of nearly equal size, one for each worker unless they would be too small."""
-    edges = np.linspace(0, replicas, max(1, min(workers, replicas // SMALLEST_PART)) + 1).round().astype(int).tolist()
+    least = min(SMALLEST_PART, -(-ENOUGH // (len(replicas.state) * examples)))
+    count = max(1, min(workers, len(replicas) // least))
+    edges = np.linspace(0, len(replicas), count + 1).round().astype(int).tolist()
     return list(pairwise(edges))
 
 
@@ -324,11 +330,11 @@ class _Batches:
         inputs, targets = zip(*drawn, strict=True)
         stream_of = self.stream_of.to(self.like.device)
         if self.own:
-            xs = (x.index_select(-1, stream_of) for x in torch.stack(inputs, -1).to(self.like))
+            xs = (x.index_select(-1, stream_of) for x in _like(torch.stack(inputs, -1), self.like))
         elif any(not torch.equal(inputs[0], other) for other in inputs[1:]):
             raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
         else:
-            xs = iter(inputs[0].to(self.like))
+            xs = iter(_like(inputs[0], self.like))
         ys = (y.index_select(-1, stream_of) for y in torch.stack(targets, -1).to(self.like))
         return zip(xs, ys, strict=True)
 
@@ -354,8 +360,13 @@ def _checkpoint(
     for first, stop in _runs(tasks):
         part = replicas if stop - first == len(labels) else replicas.take(first, stop)
         for name, (x, y) in tests[tasks[first]].items():
-            errors.setdefault(name, []).append(error(part(x.to(replicas.state)), y.to(replicas.state)).cpu())
+            errors.setdefault(name, []).append(error(part(_like(x, replicas.state)), y.to(replicas.state)).cpu())
     return pd.DataFrame(columns | {name: torch.cat(parts) for name, parts in errors.items()})
+
+
+def _like(x: Tensor, state: Tensor) -> Tensor:
+    """Inputs on the device of the replicas, and in their dtype unless they are tokens."""
+    return x.to(state) if x.is_floating_point() else x.to(state.device)
 
 
 def _runs(keys: Sequence[object]) -> Iterator[tuple[int, int]]:

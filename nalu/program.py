@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nalu.replicas import Replicas, unpack
+from nalu.replicas import Inputs, Replicas, unpack
 from nalu.stacked import rows
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -47,7 +47,7 @@ PLAIN = {
 def training_step(
     replicas: Replicas,
     loss: Loss,
-    x: Float[Tensor, "replica batch *in"] | Float[Tensor, "batch *in"],
+    x: Inputs,
     y: Float[Tensor, "replica batch out"],
     *,
     own: bool = True,

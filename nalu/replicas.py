@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FunctionType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
@@ -19,6 +19,10 @@ from nalu.stacked import ByReplica, StackedOperations, rows
 
 Build = Callable[[torch.Generator], nn.Module]
 """Makes one network, drawing its initial parameters from the generator."""
+
+Inputs = Float[Tensor, "..."] | Int[Tensor, "..."]
+"""Numbers (batch, in), sequences of them (batch, time, in), or tokens (batch, word); behind an axis of replicas where
+each has its own."""
 
 FORMAT = "nalu.replicas.1"
 
@@ -85,9 +89,7 @@ class Replicas:
         """Views into the state, by the names they have in the network, with the replica axis first."""
         return unpack(self.state, self.shapes)
 
-    def __call__(
-        self, x: Float[Tensor, "batch *in"] | Float[Tensor, "replica batch *in"], *, own: bool = False
-    ) -> Float[Tensor, "replica batch out"]:
+    def __call__(self, x: Inputs, *, own: bool = False) -> Float[Tensor, "replica batch out"]:
         """Every replica's output, on inputs that all share or on its own, without gradients."""
         with torch.no_grad():
             return self.forward(self.parameters(), x, own=own)
@@ -95,7 +97,7 @@ class Replicas:
     def forward(
         self,
         parameters: dict[str, Tensor],
-        x: Float[Tensor, "batch *in"] | Float[Tensor, "replica batch *in"],
+        x: Inputs,
         *,
         own: bool,
     ) -> Float[Tensor, "replica batch out"]:

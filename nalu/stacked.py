@@ -19,8 +19,11 @@ from torch.overrides import TorchFunctionMode
 SMALL = 2**14
 """Numbers in a term of a sum of products below which calling an operation costs more than computing it."""
 
-LARGE = 2**16
+LARGE = 2**13
 """Multiplications for one replica from which its own matrix product is worth a call and a change of layout."""
+
+WIDE = 16
+"""The least size of each of its three sides for that: a thinner product is slower than multiply-adds."""
 
 
 def rows(x: Float[Tensor, "replica *shape"]) -> Float[Tensor, "*shape replica"]:
@@ -33,8 +36,8 @@ def product(
 ) -> Float[Tensor, "m n replica"]:
     """start[n] + sum_k a[m, k] b[n, k], replica by replica."""
     (m, k, replicas), n = a.shape, len(b)
-    if m * n * k > LARGE:
-        y = torch.bmm(a.permute(2, 0, 1), b.permute(2, 1, 0)).permute(1, 2, 0).contiguous()
+    if m * n * k > LARGE and min(m, n, k) >= WIDE:
+        y = torch.bmm(a.permute(2, 0, 1).contiguous(), b.permute(2, 1, 0).contiguous()).permute(1, 2, 0).contiguous()
         return y if start is None else y + start
     if m * n * replicas < SMALL:  # few operations: all products, then one sum
         y = (a.unsqueeze(1) * b.unsqueeze(0)).sum(2)
@@ -145,6 +148,24 @@ class _Rearranged(torch.autograd.Function):
         return y, y.ndim - 1 if isinstance(y, Tensor) else tuple(part.ndim - 1 for part in y)
 
 
+class _StackedEmbedding(torch.autograd.Function):
+    """What `F.embedding` becomes under vmap, for tokens that all replicas share."""
+
+    @staticmethod
+    def forward(tokens, weight):
+        return F.embedding(tokens, weight)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info, in_dims, tokens, weight):
+        W = rows(_stack(weight, in_dims[1], info.batch_size))
+        y = W.index_select(0, tokens.flatten()).view(*tokens.shape, *W.shape[1:])
+        return y, y.ndim - 1
+
+
 class StackedOperations(TorchFunctionMode):
     """Inside this context `F.linear`, also that of `nn.Linear`, and what joins and cuts take the path for replicas.
 
@@ -156,6 +177,10 @@ class StackedOperations(TorchFunctionMode):
             x, W, b = _linear_arguments(*args, **(kwargs or {}))
             if is_batchedtensor(W):
                 return _StackedLinear.apply(x, W, b)
+        elif function is F.embedding:
+            tokens, weight, plain = _embedding_arguments(*args, **(kwargs or {}))
+            if plain and is_batchedtensor(weight) and not is_batchedtensor(tokens):
+                return _StackedEmbedding.apply(tokens, weight)
         elif function in REARRANGEMENTS:
             call, dim, tensors = REARRANGEMENTS[function](*args, **(kwargs or {}))
             if any(map(is_batchedtensor, tensors)):
@@ -165,6 +190,10 @@ class StackedOperations(TorchFunctionMode):
 
 def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple:
     return input, weight, bias
+
+
+def _embedding_arguments(input: Tensor, weight: Tensor, **options: object) -> tuple[Tensor, Tensor, bool]:
+    return input, weight, all(options.get(name) in (None, False) for name in ("padding_idx", "max_norm", "sparse"))
 
 
 def _cat(tensors: Sequence[Tensor], dim: int = 0) -> tuple:

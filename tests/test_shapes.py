@@ -67,8 +67,29 @@ def test_shapes_hold_in_training_and_after(nalu: ModuleType, tmp_path: object) -
         for replicas in run.replicas.values():
             replicas.save(tmp_path / "replicas.pt")
             assert nalu.mean_absolute_error(replicas.load(tmp_path / "replicas.pt")(far), far).shape == (2,)
-            assert replicas.take(1, 2)(far.expand(1, -1, 1)).shape == (1, 19, 1)
+            assert replicas.take(1, 2)(far.expand(1, -1, 1), own=True).shape == (1, 19, 1)
             network = replicas[1]
             for x in (far, far[0], far.expand(4, -1, 1)):
                 assert network(x).shape == x.shape
     assert nalu.NALU(3, 2).W.shape == (2, 3)
+
+
+@pytest.mark.slow
+def test_shapes_hold_over_time_and_in_words(nalu: ModuleType) -> None:
+    words = nalu.tasks.LanguageToNumber(batch=5)
+    for task, tests, makes in (
+        (nalu.tasks.StaticFunction("a * b", size=9, sections=((0, 2), (3, 5)), batch=4), None, [nalu.NAC, nalu.NALU]),
+        (nalu.tasks.RecurrentFunction("a / b", sections=((0, 2), (3, 5)), batch=4), None, [nalu.LSTM, nalu.RNN]),
+        (words, words.tests(), [nalu.Reader, nalu.Pairs]),
+    ):
+        size = 9 if makes[0] is nalu.NAC else 10
+        models = {
+            make.__name__: lambda g, make=make, size=size: make(
+                *([30] if make in (nalu.Reader, nalu.Pairs) else [size, 1]), generator=g
+            )
+            for make in makes
+        }
+        run = nalu.fit(models, task, seeds=[2, 1], steps=2, lr=1e-3, workers=1, checkpoints=1, tests=tests)
+        assert len(run.table) == 2 * 2 * 2
+    reader = run.replicas["Reader"][0]
+    assert reader.running(words.sentences()[0]).shape == (1000, 5, 1)

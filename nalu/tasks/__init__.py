@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nalu.tasks.identity import Identity
+from nalu.tasks.language import LanguageToNumber
 from nalu.tasks.recurrent import RecurrentFunction
 from nalu.tasks.static import StaticFunction
 
@@ -28,4 +29,4 @@ class Task(Protocol):
         """The batches of the next steps."""
 
 
-__all__ = ["Identity", "RecurrentFunction", "StaticFunction", "Task"]
+__all__ = ["Identity", "LanguageToNumber", "RecurrentFunction", "StaticFunction", "Task"]

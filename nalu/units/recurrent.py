@@ -109,7 +109,11 @@ class LSTMLayer(Unit):
     def states(self, x: Float[Tensor, "*batch time in"]) -> list[Float[Tensor, "*batch out"]]:
         """h_1, ..., h_T, for who needs not all of them."""
         checks.sequence(x, self.in_features, "LSTM")
-        first, *rest = F.linear(x, self.W_x, self.b).unbind(-2)
+        return self.run(F.linear(x, self.W_x, self.b))
+
+    def run(self, z: Float[Tensor, "*batch time gates"]) -> list[Float[Tensor, "*batch out"]]:
+        """h_1, ..., h_T, given W_x x_t + b."""
+        first, *rest = z.unbind(-2)
         i, _, g, o = first.chunk(4, -1)  # nothing to forget yet, and no state to multiply
         c = torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)

@@ -1,0 +1,204 @@
+"""Numbers in words: the task, and its networks against torch's own layers, one sentence at a time."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nalu import NAC, NALU, Linear, Pairs, Reader, Replicas, fit
+from nalu.streams import stream
+from nalu.tasks import LanguageToNumber
+from nalu.tasks.language import words
+from nalu.units.language import READS
+
+TASK = LanguageToNumber()
+MAKES = {
+    **{read: (lambda g, read=read: Reader(30, NALU, hidden=5, read=read, generator=g)) for read in READS},
+    "Linear": lambda g: Reader(30, Linear, hidden=3, embedding=7, read="sum", generator=g),
+    "NAC": lambda g: Reader(30, NAC, hidden=3, generator=g),
+    "pairs": lambda g: Pairs(30, NALU, embedding=6, generator=g),
+}  # fmt: skip
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [(0, "zero"), (13, "thirteen"), (40, "forty"), (88, "eighty eight"), (300, "three hundred"),
+     (334, "three hundred and thirty four"), (1000, "one thousand")],
+)  # fmt: skip
+def test_words(number: int, text: str) -> None:
+    assert " ".join(words(number)) == text
+
+
+def test_vocabulary() -> None:
+    assert len(TASK.vocabulary) == 30  # zero to nineteen, the eight tens, hundred, and
+    assert TASK.vocabulary[:3] == ("zero", "one", "two")
+    assert TASK.vocabulary[20:22] == ("twenty", "thirty") and TASK.vocabulary[-3:] == ("ninety", "hundred", "and")
+    assert "thousand" in LanguageToNumber(largest=1000).vocabulary
+
+
+def test_sentences_are_the_words_and_padding() -> None:
+    x, y = TASK.sentences()
+    assert x.shape == (1000, 5) and torch.equal(y.flatten(), torch.arange(1000.0))
+    for number in range(1000):
+        spelled = [TASK.vocabulary[token - 1] for token in x[number] if token > 0]
+        assert tuple(spelled) == words(number)
+        assert not x[number, len(spelled) :].any()
+    assert len(x.unique(dim=0)) == 1000
+    assert torch.equal(TASK.encode("Three hundred and thirty-four"), x[334])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 12345])
+def test_split(seed: int) -> None:
+    task = LanguageToNumber(seed=seed)
+    sets = task.split()
+    assert {name: len(numbers) for name, numbers in sets.items()} == {"training": 169, "validation": 200, "test": 631}
+    assert sorted(torch.cat(list(sets.values())).tolist()) == list(range(1000))  # none in two, none lost
+    assert set(range(21)) <= set(sets["training"].tolist())
+    x, _ = task.sentences(sets["training"])
+    assert set(x.flatten().tolist()) == set(range(31))  # every word, and the padding
+    assert all(torch.equal(again, sets[name]) for name, again in LanguageToNumber(seed=seed).split().items())
+
+
+def test_splits_differ_by_seed_and_are_even() -> None:
+    """Each number above 20 is as often for training as any other: 148 times of 979, within five standard errors."""
+    counts = torch.zeros(1000)
+    for seed in range(200):
+        counts[LanguageToNumber(seed=seed).split()["training"]] += 1
+    share = 148 / 979
+    spread = (200 * share * (1 - share)) ** 0.5
+    assert (counts[:21] == 200).all()
+    assert ((counts[21:] - 200 * share).abs() < 5 * spread).all()
+
+
+def test_no_test_number_is_drawn() -> None:
+    allowed = set(TASK.split()["training"].tolist())
+    x, y = LanguageToNumber(batch=16).draw(seeded(0), 300)
+    assert x.shape == (300, 16, 5) and y.shape == (300, 16, 1)
+    assert set(y.flatten().int().tolist()) == allowed
+    assert torch.equal(x, TASK.sentences()[0][y.squeeze(-1).long()])
+    assert all(len(batch.unique()) == 16 for batch in y)
+    x, y = TASK.draw(seeded(0), 2)
+    assert set(y[1].flatten().int().tolist()) == allowed and len(y[1]) == 169
+
+
+class Plain(nn.Module):
+    """A reader of torch's own layers, which takes one sentence without padding."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        vocabulary, size = reader.embedding.shape
+        self.embedding = nn.Embedding(vocabulary, size)
+        self.lstm = nn.LSTM(size, reader.lstm.out_features)
+        self.output, self.read = reader.output, reader.read
+        values = (reader.embedding, reader.lstm.W_x, reader.lstm.W_h, reader.lstm.b)
+        with torch.no_grad():
+            for mine, its in zip((self.embedding.weight, *self.lstm.parameters()), values, strict=False):
+                mine.copy_(its)
+            self.lstm.bias_hh_l0.zero_()
+
+    def forward(self, sentence: Tensor) -> Tensor:
+        states, (last, _) = self.lstm(self.embedding(sentence))
+        if self.read == "every":
+            return sum(self.output(h) for h in states)
+        return self.output(last[0] if self.read == "last" else states.sum(0))
+
+
+@pytest.mark.parametrize("name", ["every", "sum", "last", "Linear", "NAC"])
+def test_reader_equals_torchs_layers_one_sentence_at_a_time(name: str) -> None:
+    reader = MAKES[name](seeded(3)).double()
+    plain = Plain(reader).double()
+    numbers = torch.tensor([0, 7, 20, 21, 100, 101, 110, 334, 999])
+    x, _ = TASK.sentences(numbers)
+    sentences = [row[row > 0] for row in x]
+    expected = torch.stack([plain(sentence) for sentence in sentences])
+    torch.testing.assert_close(reader(x), expected)
+    running = reader.running(x)
+    for row, sentence in zip(running, sentences, strict=True):
+        for t in range(len(sentence)):
+            torch.testing.assert_close(row[t], plain(sentence[: t + 1]))
+    reader(x).square().sum().backward()
+    found = [p.grad.clone() for p in (reader.embedding, reader.lstm.W_x, reader.lstm.W_h)]
+    expected.square().sum().backward()
+    its = (plain.embedding.weight, plain.lstm.weight_ih_l0, plain.lstm.weight_hh_l0)
+    for mine, other in zip(found, its, strict=True):
+        torch.testing.assert_close(mine, other.grad)
+
+
+def test_pairs_equal_a_loop_over_pairs() -> None:
+    pairs = MAKES["pairs"](seeded(3)).double()
+    x, _ = TASK.sentences(torch.tensor([5, 42, 900, 917, 334]))
+    for row, answer in zip(x, pairs(x), strict=True):
+        sentence = [*row[row > 0].tolist(), 0]
+        e = pairs.embedding
+        expected = sum(pairs.output(torch.cat([e[a], e[b]])) for a, b in zip(sentence, sentence[1:], strict=False))
+        torch.testing.assert_close(answer, expected)
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    network = MAKES[name](seeded(0))
+    x, y = TASK.sentences()
+    (network(x) - y).abs().mean().backward()
+    for path, p in network.named_parameters():
+        assert p.grad is not None and p.grad.abs().sum() > 0, path
+
+
+@pytest.mark.parametrize("name", MAKES)
+@pytest.mark.parametrize("batch", [None, 8])
+def test_a_replica_trains_as_if_alone(name: str, batch: int | None) -> None:
+    """Over a few steps: near its poles NALU's gradients are of any size, and each step multiplies rounding by ten."""
+    task = LanguageToNumber(batch=batch, seed=2)
+    setting = {"seeds": [3, 1, 4], "steps": 4, "lr": 1e-2, "clip": 1.0, "dtype": torch.float64, "workers": 1}
+    run = fit({name: MAKES[name]}, task, loss=nn.functional.l1_loss, tests=task.tests(), **setting)
+    network = MAKES[name](seeded(1)).double()
+    update, data = torch.optim.Adam(network.parameters(), lr=1e-2), stream(2)
+    xs, ys = task.draw(data, 100)
+    for x, y in zip(xs[:4], ys[:4].double(), strict=True):
+        update.zero_grad()
+        (network(x) - y).abs().mean().backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        update.step()
+    for path, p in run.replicas[name][1].named_parameters():
+        torch.testing.assert_close(p, network.get_parameter(path), rtol=1e-9, atol=1e-9)
+    last = run.table[(run.table.step == 4) & (run.table.seed == 1)]
+    for kind, (x, y) in task.tests().items():
+        assert last[kind].item() == pytest.approx((network(x) - y).abs().mean().item())
+
+
+def test_stacks_equal_alone_on_sentences_of_their_own() -> None:
+    replicas = Replicas.build(MAKES["every"], range(3))
+    x = torch.stack([TASK.sentences(torch.tensor([k, 30 + k, 334 + k]))[0] for k in range(3)])
+    for r, answer in enumerate(replicas(x, own=True)):
+        torch.testing.assert_close(answer, replicas[r](x[r]))
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: words(-1), ValueError, "number: expected at least 0, got -1"),
+        (lambda: words(2.5), TypeError, "number: expected a whole number, got 2.5"),
+        (lambda: TASK.sentences(torch.tensor([3, 1000])), ValueError, "expected numbers from 0 to 999, got 1000"),
+        (lambda: TASK.sentences(torch.tensor([-1])), ValueError, "expected numbers from 0 to 999, got -1"),
+        (lambda: TASK.encode("three thousand"), ValueError, "unknown word 'thousand': expected one of zero, one"),
+        (lambda: TASK.encode("  "), ValueError, "expected a number in words, got an empty sentence"),
+        (lambda: LanguageToNumber(training=50), ValueError, "training: expected at least 51, got 50"),
+        (lambda: LanguageToNumber(training=500, validation=500), ValueError, "leave numbers for the test, got 500"),
+        (lambda: LanguageToNumber(batch=0), ValueError, "batch: expected at least 1, got 0"),
+        (lambda: LanguageToNumber(batch=170), ValueError, "expected a batch of at most 169, got 170"),
+        (lambda: LanguageToNumber(largest=50), ValueError, "largest: expected at least 99, got 50"),
+        (lambda: LanguageToNumber(seed=-1), ValueError, "seed: expected at least 0, got -1"),
+        (lambda: Reader(30, read="first"), ValueError, "unknown read 'first': expected one of every, sum, last"),
+        (lambda: Reader(0), ValueError, "vocabulary: expected at least 1, got 0"),
+        (lambda: Reader(30, hidden=0), ValueError, "hidden: expected at least 1, got 0"),
+        (lambda: Reader(30)(torch.ones(2, 5)), TypeError, "Reader expected a tensor of tokens"),
+        (lambda: Reader(30)(torch.ones(2, 0, dtype=torch.long)), ValueError, r"shape \(..., word\), got \(2, 0\)"),
+        (lambda: Pairs(30)("three"), TypeError, "Pairs expected a tensor of tokens"),
+        (lambda: Reader(30)(torch.tensor([[31]])), IndexError, "out of range"),
+    ],
+)
+def test_bad_input(call: object, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
