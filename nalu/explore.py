@@ -14,26 +14,25 @@ Value = TypeVar("Value")
 
 
 def flipbook(
-    draw: Callable[[Value], Figure],
+    draw: Callable[[Value], Figure | str],
     values: Iterable[Value],
     *,
     description: str = "range",
     label: str | Callable[[Value], str] = "{:g}",
     dpi: int = 144,
 ) -> widgets.VBox:
-    """A slider over `values` with the figure at each: drawn once, here, and turned over in the browser.
+    """A slider over `values` with the figure at each, or the text: drawn once, here, and turned over in the browser.
 
-    `draw(value)` makes the figure; draw them all at one size, or the page jumps. `label` is what the slider reads at a
-    value: a format string, or a function. `dpi` is in dots per inch of figure; 144 is sharp on a phone, and most frames
-    stay under 40 KB. Make it the last line of a cell.
+    `draw(value)` makes the figure, or text in HTML; make them all of one size, or the page jumps. `label` is what the
+    slider reads at a value: a format string, or a function. `dpi` is in dots per inch of figure; 144 is sharp on a
+    phone, and most frames stay under 40 KB. Make it the last line of a cell.
 
-    Raises ValueError where `values` is empty, TypeError where `draw` returns something other than a figure.
+    Raises ValueError where `values` is empty, TypeError where `draw` returns neither, or now one and now the other.
     """
     values = list(values)
     if not values:
         raise ValueError("flipbook expects at least one value to draw a figure at, and got none")
-    figures = [_drawn(draw, value) for value in values]
-    crop = Bbox.union([figure.get_tightbbox() for figure in figures]).padded(0.1)  # one for all, so that none jumps
+    frames = _frames([_drawn(draw, value) for value in values], dpi)
     read = label if callable(label) else label.format
     slider = widgets.SelectionSlider(
         options=[(read(value), i) for i, value in enumerate(values)],
@@ -41,19 +40,30 @@ def flipbook(
         style={"description_width": "initial"},
         layout={"width": "100%", "max_width": "32rem"},
     )
-    stack = widgets.Stack([_image(figure, crop, dpi) for figure in figures], selected_index=0)
+    stack = widgets.Stack(frames, selected_index=0)
     widgets.jslink((slider, "index"), (stack, "selected_index"))  # lives in the browser, so needs no kernel
     return widgets.VBox([slider, stack])
 
 
-def _drawn(draw: Callable[[Value], Figure], value: Value) -> Figure:
-    """The figure at one value; closed, so that the notebook does not show it a second time."""
-    figure = draw(value)
-    if not isinstance(figure, Figure):
-        raise TypeError(f"draw({value!r}) is expected to return a matplotlib Figure, and returned {figure!r}")
-    plt.close(figure)
-    figure.draw_without_rendering()  # runs the layout, on which the crop depends
-    return figure
+def _drawn(draw: Callable[[Value], Figure | str], value: Value) -> Figure | str:
+    """The figure at one value, closed, so that the notebook does not show it a second time; or the text."""
+    drawn = draw(value)
+    if isinstance(drawn, Figure):
+        plt.close(drawn)
+        drawn.draw_without_rendering()  # runs the layout, on which the crop depends
+    elif not isinstance(drawn, str):
+        raise TypeError(f"draw({value!r}) is expected to return a matplotlib Figure or text, and returned {drawn!r}")
+    return drawn
+
+
+def _frames(drawn: list[Figure] | list[str], dpi: int) -> list[widgets.Image] | list[widgets.HTML]:
+    texts = [isinstance(frame, str) for frame in drawn]
+    if all(texts):
+        return [widgets.HTML(text) for text in drawn]
+    if any(texts):
+        raise TypeError("draw is expected to return figures or texts, and returned some of either")
+    crop = Bbox.union([figure.get_tightbbox() for figure in drawn]).padded(0.1)  # one for all, so that none jumps
+    return [_image(figure, crop, dpi) for figure in drawn]
 
 
 def _image(figure: Figure, crop: Bbox, dpi: int) -> widgets.Image:

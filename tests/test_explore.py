@@ -63,5 +63,13 @@ def test_no_values_is_an_error_that_says_so() -> None:
 
 
 def test_drawing_something_else_than_a_figure_is_an_error_that_says_so() -> None:
-    with pytest.raises(TypeError, match=r"draw\(5\) is expected to return a matplotlib Figure, and returned None"):
+    with pytest.raises(TypeError, match=r"draw\(5\) is expected to return a matplotlib Figure or text, and returned None"):
         flipbook(lambda value: None, [5])
+
+
+def test_text_instead_of_pictures() -> None:
+    _, stack = flipbook(lambda n: f"<b>{n}</b>", [3, 4], label="{}").children
+    assert [frame.value for frame in stack.children] == ["<b>3</b>", "<b>4</b>"]
+    assert all(isinstance(frame, widgets.HTML) for frame in stack.children)
+    with pytest.raises(TypeError, match="some of either"):
+        flipbook(lambda n: line(n) if n else "none", [0, 1])

@@ -1,0 +1,101 @@
+"""The search that chapter 6 has no time for, over sizes and learning rates, and a long training. Writes language.csv.
+
+    make paper
+
+Every setting trains 10 replicas or more on one split. The table has a row for each replica: what it was trained with,
+and its mean absolute error on the three sets, with the share of the test numbers that are right after rounding. Nothing
+is chosen here; the chapter chooses, by validation. What is done stays: a run that was stopped goes on with the rest.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from itertools import product
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from nalu import NAC, NALU, Linear, Pairs, Reader, fit
+from nalu.schedules import cosine
+from nalu.tasks import LanguageToNumber
+
+HERE = Path(__file__).parent
+MODELS = {
+    "LSTM + Linear, last": (Linear, "last"),
+    "LSTM + Linear, sum": (Linear, "sum"),
+    "LSTM + NAC, last": (NAC, "last"),
+    "LSTM + NALU, last": (NALU, "last"),
+    "LSTM + NALU, sum": (NALU, "sum"),
+    "LSTM + NALU, every": (NALU, "every"),
+    "pairs + NALU": (NALU, None),
+}
+SEARCH = [
+    {"model": model, "hidden": hidden, "lr": lr, "batch": 16, "steps": 20_000, "replicas": 10}
+    for model, lr, hidden in product(MODELS, (0.01, 0.03), (6, 16, 32))
+    if not (model == "pairs + NALU" and hidden > 6)  # has no LSTM
+]
+LONG = [
+    {"model": "LSTM + NALU, every", "hidden": hidden, "lr": 0.02, "batch": 4, "steps": 300_000, "replicas": 40}
+    for hidden in (6, 8)
+]
+
+
+def train(model: str, hidden: int, lr: float, batch: int, steps: int, replicas: int) -> pd.DataFrame:
+    """One setting: a row for each replica."""
+    task = LanguageToNumber(batch=batch)
+    unit, read = MODELS[model]
+    words = len(task.vocabulary)
+
+    def make(generator: torch.Generator) -> torch.nn.Module:
+        if read is None:
+            return Pairs(words, unit, generator=generator)
+        return Reader(words, unit, hidden=hidden, read=read, generator=generator)
+
+    run = fit(
+        {model: make}, task, seeds=range(replicas), steps=steps, lr=lr, schedule=cosine, clip=1.0, loss=F.l1_loss,
+        checkpoints=1, tests=task.tests(),
+    )  # fmt: skip
+    last = run.table[run.table.step == steps].drop(columns=["loss", "step"])
+    x, y = task.tests()["test"]
+    right = ((run.replicas[model](x) - y).abs() < 0.5).float().mean((1, 2))
+    setting = {"hidden": hidden if read else 0, "lr": lr, "batch": batch, "steps": steps}
+    return last.assign(**setting, right=right.numpy(), seconds=round(run.seconds, 1))
+
+
+def provenance() -> dict[str, str]:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    return {
+        "command": "make paper",
+        "commit": commit.stdout.strip() or "unknown",
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+
+
+def main() -> None:
+    path = HERE / "language.csv"
+    done = pd.read_csv(path, comment="#") if path.exists() else pd.DataFrame()
+    tables = [done]
+    for setting in SEARCH + LONG:
+        keys = {name: value for name, value in setting.items() if name != "replicas"}
+        if setting["model"] == "pairs + NALU":
+            keys["hidden"] = 0
+        if len(done) and (done[list(keys)] == pd.Series(keys)).all(axis=1).sum() >= setting["replicas"]:
+            continue
+        tables.append(train(**setting))
+        print(setting, f"{tables[-1].seconds.iloc[0]:.0f} s", flush=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(f"# {json.dumps(provenance())}\n" + pd.concat(tables).to_csv(index=False, float_format="%.6g"))
+        os.replace(draft, path)
+
+
+if __name__ == "__main__":
+    main()
