@@ -41,8 +41,8 @@ SEARCH = [
     if not (model == "pairs + NALU" and hidden > 6)  # has no LSTM
 ]
 LONG = [
-    {"model": "LSTM + NALU, every", "hidden": hidden, "lr": 0.02, "batch": 4, "steps": 300_000, "replicas": 40}
-    for hidden in (6, 8)
+    {"model": "LSTM + NALU, every", "hidden": hidden, "lr": 0.02, "batch": 4, "steps": 300_000, "replicas": replicas}
+    for hidden, replicas in ((6, 120), (8, 40))
 ]
 
 
