@@ -117,6 +117,24 @@ class Replicas:
         with StackedOperations():
             return vmap(call, (0, 0 if own else None))(parameters, x)
 
+    def each(
+        self, function: Callable[[nn.Module], Tensor], parameters: dict[str, Tensor] | None = None
+    ) -> Float[Tensor, "replica ..."]:
+        """A function of the network, such as its penalty, for every replica.
+
+        Args:
+            function: gets the network with the parameters of one replica, under vmap, and returns a tensor.
+            parameters: the replicas' own unless given.
+        """
+        network = _Calling(self.network, function)
+
+        def call(parameters: dict[str, Tensor]) -> Tensor:
+            held = {f"network.{place}": parameters[name] for place, name in self.places.items()}
+            return functional_call(network, held, (), tie_weights=False)
+
+        with StackedOperations():
+            return vmap(call)(self.parameters() if parameters is None else parameters)
+
     def __getitem__(self, r: int) -> nn.Module:
         """Replica r as an ordinary module of its own."""
         r = range(len(self))[r]  # raises IndexError, and counts from the end where r is negative
@@ -155,6 +173,23 @@ class Replicas:
         joined._become(templates[:1], [sum(len(part) for part in parts)])
         joined.state = torch.cat([part.state for part in parts], 1)
         return joined
+
+    def select(self, chosen: Sequence[int]) -> "Replicas":
+        """The replicas at these indices, in rising order, as a stack of their own.
+
+        Raises:
+            IndexError: no indices; indices that do not rise, or beyond the stack.
+        """
+        if not chosen or list(chosen) != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] >= len(self):
+            raise IndexError(f"expected rising indices from 0 to {len(self) - 1}, got {list(chosen)}")
+        runs = [list(run) for _, run in groupby(enumerate(chosen), key=lambda pair: pair[1] - pair[0])]
+        parts = [self.take(run[0][1], run[-1][1] + 1) for run in runs]
+        if len({frozenset(part.shapes) for part in parts}) > 1:
+            raise IndexError("expected indices whose runs all hold the same parameters")
+        selected = object.__new__(Replicas)
+        selected._become([t for part in parts for t in part.templates], [n for part in parts for n in part.counts])
+        selected.state = torch.cat([part.state for part in parts], 1)
+        return selected
 
     def put(self, start: int, part: "Replicas") -> None:
         """Overwrite the replicas from start with those of a part, as `take` gave it."""
@@ -212,6 +247,17 @@ class Replicas:
                 raise ValueError(f"expected replicas whose {what} is {expected}, got {held.get(what)} in {path}")
         self.state = held["state"].to(self.state)
         return self
+
+
+class _Calling(nn.Module):
+    """Calls a function of a network where torch wants a call of the network."""
+
+    def __init__(self, network: nn.Module, function: Callable[[nn.Module], Tensor]) -> None:
+        super().__init__()
+        self.network, self.function = network, function
+
+    def forward(self) -> Tensor:
+        return self.function(self.network)
 
 
 def unpack(
