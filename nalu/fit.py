@@ -4,29 +4,29 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from joblib import Parallel, delayed
-from torch import Tensor, nn
-from torch.func import vmap
+from torch import nn
 from tqdm.auto import tqdm
 
 from nalu import checks
 from nalu.metrics import mean_absolute_error
-from nalu.program import Loss, training_step
-from nalu.replicas import Build, Inputs, Replicas, build, stackable
-from nalu.streams import stream
+from nalu.program import Loss
+from nalu.replicas import Build, Replicas, build, stackable
+from nalu.schedules import Schedule
 from nalu.tasks import Task
+from nalu.training import Decided, Error, Label, Measure, Rules, TestSets, checkpoint, runs, train
+from nalu.units.recipe import Restart
 
 ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad)
 """Optimisers that treat each number apart, so that neighbours in a stack stay strangers."""
@@ -37,19 +37,7 @@ SMALLEST_PART = 150
 ENOUGH = 2**17
 """Parameters times examples of a step from which fewer replicas make a part, too."""
 
-BLOCK = 100
-"""Steps whose random batches are drawn together, for drawing is slow by the call and fast by the number."""
-
-DATA, SHARED_DATA = 1, 2
-"""The streams of a replica's own data, with its seed, and of data that all share: apart from any initialisation."""
-
 COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
-
-TestSets = Mapping[str, tuple[Inputs, Float[Tensor, "batch out"]]]
-Error = Callable[[Tensor, Tensor], Tensor]
-Schedule = Callable[[float], float]
-Label = tuple[str, str, int]
-"""A replica's model, task and seed."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,8 @@ class Fit:
     Attributes:
         table: a row for each model, seed and checkpoint, in this order: `model`, `seed`, `step` (updates done so far),
             `loss` (on the last training batch), `diverged` (a parameter or the loss is not finite), and for each test
-            set the error in a column of its name. With several tasks, a column `task` follows the model's.
+            set the error in a column of its name, and each measure. With several tasks, a column `task` follows the
+            model's. A replica that was retired has no rows after that.
         replicas: the trained networks by model, in the order of the seeds; with several tasks, by (model, task).
         seconds: wall-clock time of the training.
         network_steps: updates of a network done in all.
@@ -80,11 +69,17 @@ def fit(
     lr: float,
     schedule: Schedule | None = None,
     clip: float | None = None,
+    clip_value: float | None = None,
+    penalty: Schedule | None = None,
+    penalty_below: float | None = None,
+    restart: Restart | None = None,
+    retire: Decided | None = None,
     loss: Loss = F.mse_loss,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     checkpoints: int = 10,
     tests: TestSets | Mapping[str, TestSets] | None = None,
     error: Error = mean_absolute_error,
+    measures: Mapping[str, Measure] | None = None,
     workers: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -92,7 +87,8 @@ def fit(
     """Train one replica of every model for every seed (and for every task, if there are several).
 
     A replica draws its initial parameters and its data from its own seed, and trains as if it were alone: neither the
-    other replicas nor the number of processes change it. One that diverges stays as it is and is recorded.
+    other replicas nor the number of processes change it. One that diverges stays as it is and is recorded. After each
+    step, what modules have a method `project_()` are projected by it.
 
     Args:
         models: by name, a function that makes a network from a generator. Networks that differ only in their activation
@@ -104,12 +100,21 @@ def fit(
         lr: learning rate.
         schedule: a factor on the learning rate, given the share of the steps that are done; see `nalu.schedules`.
         clip: the largest norm of a replica's gradient, taken over all its parameters; a longer one is shortened to it.
+        clip_value: the largest size of each number in the gradient; larger ones are cut to it.
+        penalty: the weight in the loss of what the networks' modules return from their methods `penalty()`, given the
+            share of the steps that is done.
+        penalty_below: penalise a replica only where its loss is below this.
+        restart: draw a replica's parameters anew where its loss stays high; see `nalu.units.recipe.Restart`. Its
+            optimiser goes on as it is.
+        retire: given the rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
+            left as they are from then on, and have no more rows.
         loss: maps the output and the target of one replica to a scalar.
         optimizer: one of ELEMENTWISE, called with the parameters and lr.
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
         tests: by name, inputs and targets on which the error is taken at each checkpoint; with several tasks, for each
             of them, with the same names.
         error: `mean_absolute_error` or `mean_squared_error` (`nalu.metrics`), or one of your own.
+        measures: by name, a function from a network to a number, taken at each checkpoint.
         workers: processes with one thread each; all cores if not given. One stays in this process.
         dtype: float32, or float64 to compare trajectories.
         device: where to train. On anything but the CPU, one process is enough.
@@ -131,30 +136,38 @@ def fit(
     checks.at_least(steps, 1, "steps")
     checks.at_least(checkpoints, 1, "checkpoints")
     checks.positive(lr, "learning rate")
-    if clip is not None:
-        checks.positive(clip, "clip")
+    for what, limit in {"clip": clip, "clip_value": clip_value}.items():
+        if limit is not None:
+            checks.positive(limit, what)
+    measures = dict(measures or {})
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
     if not dtype.is_floating_point:
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
     tasks, tests = _tasks(task, tests)
-    if taken := sorted(COLUMNS.intersection(*(set(sets) for sets in tests.values())) if tests else ()):
-        raise ValueError(f"expected test sets with names other than the table's columns, got {', '.join(taken)}")
+    names = [*measures, *next(iter(tests.values()))]
+    if taken := sorted(COLUMNS.intersection(names)) + [name for name in measures if names.count(name) > 1]:
+        raise ValueError(f"expected test sets and measures with names of their own, got {', '.join(taken)}")
     if getattr(optimizer, "func", optimizer) not in ELEMENTWISE:
         raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
 
     start = time.perf_counter()
     stacks = _stacks(models, list(tasks), seeds, dtype, device)
-    train = partial(
-        _train, tasks=tasks, steps=steps, loss=loss, optimizer=partial(optimizer, lr=lr), schedule=schedule, clip=clip,
-        stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}), tests=tests,
-        error=error,
+    run = partial(
+        train,
+        rules=Rules(
+            steps, loss, partial(optimizer, lr=lr), schedule, clip, clip_value, penalty, penalty_below, restart, retire
+        ),
+        tasks=tasks,
+        models=dict(models) if restart else {},
+        stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}),
+        checkpoint=partial(checkpoint, tests=tests, error=error, measures=measures),
     )  # fmt: skip
     examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0])
     jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
     sizes = [(stop - first) * steps for _, (first, stop) in jobs]
     with _progress(sizes) as counter:
         results = Parallel(min(workers, len(jobs)), batch_size=1)(
-            delayed(train)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
+            delayed(run)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
             for k, (stack, part) in enumerate(jobs)
         )
     for (stack, (first, _)), (_, trained) in zip(jobs, results, strict=True):
@@ -201,7 +214,7 @@ class _Stack:
     def groups(self) -> Iterator[tuple[tuple[str, str], Replicas]]:
         """The replicas of each model and task."""
         keys = [label[:2] for label in self.labels]
-        for first, stop in _runs(keys):
+        for first, stop in runs(keys):
             yield keys[first], self.replicas.take(first, stop)
 
 
@@ -240,142 +253,6 @@ def _parts(replicas: Replicas, examples: int, workers: int) -> list[tuple[int, i
     count = max(1, min(workers, len(replicas) // least))
     edges = np.linspace(0, len(replicas), count + 1).round().astype(int).tolist()
     return list(pairwise(edges))
-
-
-def _train(
-    replicas: Replicas,
-    labels: list[Label],
-    *,
-    tasks: dict[str, Task],
-    steps: int,
-    loss: Loss,
-    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
-    schedule: Schedule | None,
-    clip: float | None,
-    stops: list[int],
-    tests: dict[str, TestSets],
-    error: Error,
-    report: Callable[[int], None],
-) -> tuple[pd.DataFrame, Replicas]:
-    """Train one stack on one thread, and return its rows of the table and the trained replicas."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on tensors this small wait for each other longer than they work
-    try:
-        data = _Batches(tasks, labels, replicas.state)
-        data.next()
-        _check_shapes(replicas, data, loss)
-        step = training_step(replicas, loss, data.x, data.y, own=data.own)
-        fused = {"fused": True} if getattr(optimizer, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
-        update = optimizer([replicas.state], **fused)
-        lr = update.param_groups[0]["lr"]
-        tables = []
-        with torch.inference_mode():
-            for done in range(steps + 1):
-                if done in stops:
-                    tables.append(_checkpoint(replicas, labels, done, step()[0], tests, error))
-                    report(done * len(labels))
-                if done < steps:
-                    if done:
-                        data.next()
-                    if schedule is not None:
-                        update.param_groups[0]["lr"] = lr * schedule(done / steps)
-                    _, gradient = step()
-                    if clip is not None:
-                        # As torch.nn.utils.clip_grad_norm_, replica by replica.
-                        gradient *= (clip / (gradient.norm(dim=0) + 1e-6)).clamp(max=1)
-                    replicas.state.grad = gradient
-                    update.step()
-        replicas.state.grad = None
-        return pd.concat(tables, ignore_index=True), replicas
-    finally:
-        torch.set_num_threads(threads)
-
-
-class _Batches:
-    """The replicas' batches, in two buffers that keep their place: x, of each replica or shared, and y of each."""
-
-    def __init__(self, tasks: dict[str, Task], labels: list[Label], like: Tensor) -> None:
-        self.tasks, self.like = tasks, like
-        self.own = not next(iter(tasks.values())).shared
-        # Models with the same task and seed train on the same data, which is drawn once for all of them.
-        streams = list(dict.fromkeys((task, seed if self.own else None) for _, task, seed in labels))
-        places = {stream: k for k, stream in enumerate(streams)}
-        self.stream_of = torch.tensor([places[task, seed if self.own else None] for _, task, seed in labels])
-        self.generators = {
-            (task, seed): stream(SHARED_DATA) if seed is None else stream(DATA, seed) for task, seed in streams
-        }
-        self.fresh = any(tasks[task].fresh for task, _ in streams)
-        self.block: Iterator[tuple[Tensor, Tensor]] = iter(())
-        self.x = self.y = None
-
-    def next(self) -> None:
-        if self.x is not None and not self.fresh:
-            return
-        batch = next(self.block, None)
-        if batch is None:
-            self.block = self._draw()
-            batch = next(self.block)
-        if self.x is None:
-            self.x, self.y = (part.clone() for part in batch)
-            if self.own:
-                self.x = self.x.movedim(-1, 0)
-            self.y = self.y.movedim(-1, 0)
-        else:
-            self.x.copy_(batch[0].movedim(-1, 0) if self.own else batch[0])
-            self.y.copy_(batch[1].movedim(-1, 0))
-
-    def _draw(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the next steps, the replica axis last."""
-        drawn = [self.tasks[task].draw(g, BLOCK if self.fresh else 1) for (task, _), g in self.generators.items()]
-        inputs, targets = zip(*drawn, strict=True)
-        stream_of = self.stream_of.to(self.like.device)
-        if self.own:
-            xs = (x.index_select(-1, stream_of) for x in _like(torch.stack(inputs, -1), self.like))
-        elif any(not torch.equal(inputs[0], other) for other in inputs[1:]):
-            raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
-        else:
-            xs = iter(_like(inputs[0], self.like))
-        ys = (y.index_select(-1, stream_of) for y in torch.stack(targets, -1).to(self.like))
-        return zip(xs, ys, strict=True)
-
-
-def _check_shapes(replicas: Replicas, data: _Batches, loss: Loss) -> None:
-    outputs = replicas(data.x, own=data.own)
-    if outputs.shape != data.y.shape:
-        raise ValueError(
-            f"expected outputs of the shape of the targets, {tuple(data.y.shape[1:])}, got {tuple(outputs.shape[1:])}"
-        )
-    if (shape := vmap(loss)(outputs, data.y).shape[1:]) != ():
-        raise ValueError(f"expected a loss that is a scalar for each replica, got one of shape {tuple(shape)}")
-
-
-def _checkpoint(
-    replicas: Replicas, labels: list[Label], step: int, losses: Tensor, tests: dict[str, TestSets], error: Error
-) -> pd.DataFrame:
-    models, tasks, seeds = zip(*labels, strict=True)
-    diverged = ~(losses.isfinite() & replicas.state.isfinite().all(0))
-    columns = {"model": models, "task": tasks, "seed": seeds, "step": step, "loss": losses.cpu()}
-    columns["diverged"] = diverged.cpu()
-    errors: dict[str, list[Tensor]] = {}
-    for first, stop in _runs(tasks):
-        part = replicas if stop - first == len(labels) else replicas.take(first, stop)
-        for name, (x, y) in tests[tasks[first]].items():
-            errors.setdefault(name, []).append(error(part(_like(x, replicas.state)), y.to(replicas.state)).cpu())
-    return pd.DataFrame(columns | {name: torch.cat(parts) for name, parts in errors.items()})
-
-
-def _like(x: Tensor, state: Tensor) -> Tensor:
-    """Inputs on the device of the replicas, and in their dtype unless they are tokens."""
-    return x.to(state) if x.is_floating_point() else x.to(state.device)
-
-
-def _runs(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
-    """Where each run of equal neighbours starts and stops."""
-    first = 0
-    for _, group in groupby(keys):
-        stop = first + len(list(group))
-        yield first, stop
-        first = stop
 
 
 @contextmanager

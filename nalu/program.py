@@ -10,11 +10,11 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, fx
-from torch.func import vmap
+from torch import Tensor, fx, nn
+from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from nalu.replicas import Inputs, Replicas, unpack
+from nalu.replicas import Calling, Inputs, Replicas, unpack
 from nalu.stacked import rows
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -51,6 +51,8 @@ def training_step(
     y: Float[Tensor, "replica batch out"],
     *,
     own: bool = True,
+    penalty_weight: Float[Tensor, ""] | None = None,
+    penalty_below: float | None = None,
 ) -> Callable[[], tuple[Float[Tensor, " replica"], Float[Tensor, "parameter replica"]]]:
     """A function of no argument that returns each replica's loss, and the gradient of their state.
 
@@ -60,24 +62,95 @@ def training_step(
         loss: maps one replica's output and target to a scalar.
         x, y: the batch. The step reads them where they lie: copy the next batch into them. It reads the state likewise.
         own: whether each replica has inputs of its own, along the first axis of x.
+        penalty_weight: where given, so many times the networks' `penalty()` is added to what is differentiated, not to
+            the loss that is returned. The step reads it where it lies.
+        penalty_below: only replicas whose loss is below this are penalised.
     """
     names = list(replicas.shapes)
 
-    def step(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, Tensor]:
+    def step(x: Tensor, y: Tensor, weight: Tensor | None, *values: Tensor) -> tuple[Tensor, Tensor]:
         values = [value.requires_grad_() for value in values]
-        losses = vmap(loss)(replicas.forward(dict(zip(names, values, strict=True)), x, own=own), y)
-        gradients = torch.autograd.grad(losses.sum(), values, materialize_grads=True)
+        parameters = dict(zip(names, values, strict=True))
+        losses = vmap(loss)(replicas.forward(parameters, x, own=own), y)
+        total = losses
+        if weight is not None:
+            penalties = weight * replicas.each(penalty, parameters)
+            if penalty_below is not None:
+                penalties = torch.where(losses.detach() < penalty_below, penalties, 0.0)
+            total = losses + penalties
+        gradients = torch.autograd.grad(total.sum(), values, materialize_grads=True)
         return losses.detach(), torch.cat([rows(g).reshape(-1, len(replicas)) for g in gradients])
 
-    operands = [x, y, *unpack(replicas.state.detach(), replicas.shapes).values()]
+    operands = [x, y, penalty_weight, *unpack(replicas.state.detach(), replicas.shapes).values()]
+    replicas.network.train()
     with torch.enable_grad():
         traced = make_fx(step)(*operands)
+    replicas.network.eval()
     _simplify(traced.graph)
     operands = _hoist(traced.graph, operands)
     for node in traced.graph.nodes:
         node.target = PLAIN.get(node.target, node.target)
     traced.recompile()
     return partial(traced.forward, *operands)
+
+
+def projection(replicas: Replicas) -> Callable[[], object] | None:
+    """A function of no argument that calls `project_()` of all modules that have one, or None where none has.
+
+    The modules are called once for all replicas, on parameters with a replica axis in front: it is what they do number
+    by number that is recorded.
+
+    Raises:
+        ValueError: a `project_()` that does something else to a replica than to the same network alone.
+    """
+    if not any(hasattr(module, "project_") for module in replicas.network.modules()):
+        return None
+    names = list(replicas.shapes)
+    network = Calling(replicas.network, _project)
+
+    def project(*values: Tensor) -> tuple[Tensor, ...]:
+        parameters = dict(zip(names, values, strict=True))
+        held = {f"network.{place}": parameters[name] for place, name in replicas.places.items()}
+        functional_call(network, held, (), tie_weights=False)
+        return values
+
+    operands = list(unpack(replicas.state.detach(), replicas.shapes).values())
+    with torch.no_grad():
+        traced = make_fx(project)(*(operand.clone() for operand in operands))
+        _check_projection(replicas, traced)
+    return partial(traced.forward, *operands)
+
+
+def _project(network: nn.Module) -> None:
+    for module in network.modules():
+        if hasattr(module, "project_"):
+            module.project_()
+
+
+def _check_projection(replicas: Replicas, project: Callable[..., tuple[Tensor, ...]]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    noisy = [4 * torch.rand(p.shape, generator=generator).to(p) - 2 for p in replicas.parameters().values()]
+    alone = replicas[0]
+    for name, p in zip(replicas.shapes, noisy, strict=True):
+        if name in (own := dict(alone.named_parameters())):
+            own[name].copy_(p[0])
+    _project(alone)
+    own = dict(alone.named_parameters())
+    for name, p in zip(replicas.shapes, project(*noisy), strict=True):
+        if name in own and not torch.equal(own[name], p[0]):
+            raise ValueError(f"project_: expected to change {name} number by number, got another result in a stack")
+
+
+def penalty(network: nn.Module) -> Float[Tensor, ""]:
+    """The sum of the penalties of a network's modules.
+
+    Raises:
+        ValueError: no module has a `penalty()`.
+    """
+    penalties = [module.penalty() for module in network.modules() if hasattr(module, "penalty")]
+    if not penalties:
+        raise ValueError(f"penalty: expected a network with a module that has one, got {type(network).__name__}")
+    return torch.stack(penalties).sum()
 
 
 def _simplify(graph: fx.Graph) -> None:

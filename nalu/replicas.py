@@ -126,7 +126,7 @@ class Replicas:
             function: gets the network with the parameters of one replica, under vmap, and returns a tensor.
             parameters: the replicas' own unless given.
         """
-        network = _Calling(self.network, function)
+        network = Calling(self.network, function)
 
         def call(parameters: dict[str, Tensor]) -> Tensor:
             held = {f"network.{place}": parameters[name] for place, name in self.places.items()}
@@ -249,7 +249,7 @@ class Replicas:
         return self
 
 
-class _Calling(nn.Module):
+class Calling(nn.Module):
     """Calls a function of a network where torch wants a call of the network."""
 
     def __init__(self, network: nn.Module, function: Callable[[nn.Module], Tensor]) -> None:

@@ -10,4 +10,9 @@ def stream(*key: int) -> torch.Generator:
     PyTorch's generator on the CPU looks at the low 32 bits of a seed only: the seeds s and 2**32 + s are one stream. So
     the key is hashed, with numpy's SeedSequence. Its length goes in too, for to numpy (2,) and (2, 0) are the same.
     """
-    return torch.Generator().manual_seed(int(np.random.SeedSequence((len(key), *key)).generate_state(1)[0]))
+    return torch.Generator().manual_seed(seed_of(*key))
+
+
+def seed_of(*key: int) -> int:
+    """The seed of a stream, below 2**32."""
+    return int(np.random.SeedSequence((len(key), *key)).generate_state(1)[0])

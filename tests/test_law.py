@@ -8,15 +8,18 @@ and any real coupling shows.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, Recurrent, Replicas, fit, stack
-from nalu.schedules import cosine
-from nalu.streams import stream
+from nalu.schedules import cosine, later, ramp
+from nalu.streams import seed_of, stream
 from nalu.tasks import Identity, RecurrentFunction, StaticFunction
 from nalu.tasks.functions import FUNCTIONS
+from nalu.tasks.single_module import SingleModule, ranges
+from nalu.units.recipe import Restart
 
 STEPS = 40
 MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {
@@ -58,9 +61,14 @@ def alone(
     optimizer: type = torch.optim.Adam,
     schedule: Callable[[float], float] | None = None,
     clip: float | None = None,
+    clip_value: float | None = None,
+    penalty: Callable[[float], float] | None = None,
+    penalty_below: float = float("inf"),
+    restart: Restart | None = None,
 ) -> nn.Module:
     """One network, one plain loop."""
     network = make(torch.Generator().manual_seed(seed)).double()
+    losses, restarts = [], 0
     update = optimizer(network.parameters(), lr=lr)
     data = stream(2) if task.shared else stream(1, seed)
     blocks = []
@@ -71,10 +79,24 @@ def alone(
         if schedule is not None:
             update.param_groups[0]["lr"] = lr * schedule(step / steps)
         update.zero_grad()
-        ((network(x.double()) - y.double()) ** 2).mean().backward()
+        loss = ((network(x.double()) - y.double()) ** 2).mean()
+        losses.append(loss.item())
+        if penalty is not None and loss < penalty_below:
+            loss = loss + penalty(step / steps) * sum(m.penalty() for m in network.modules() if hasattr(m, "penalty"))
+        loss.backward()
         if clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
+        if clip_value is not None:
+            nn.utils.clip_grad_value_(network.parameters(), clip_value)
         update.step()
+        for module in network.modules():
+            if hasattr(module, "project_"):
+                module.project_()
+        due = restart is not None and (step + 1) % restart.every == 0 and len(losses) > restart.after
+        if due and sum(losses) / len(losses) > restart.above:
+            losses, restarts = [], restarts + 1
+            fresh = make(torch.Generator().manual_seed(seed_of(5, seed, restarts))).double()
+            network.load_state_dict(fresh.state_dict())
     return network
 
 
@@ -157,6 +179,99 @@ def test_over_time(name: str) -> None:
     replicas = train({name: make}, task, seeds=[3, 8], steps=30)
     for r, seed in enumerate([3, 8]):
         assert_same(replicas[name][r], alone(make, task, seed, 30))
+
+
+class Bounded(nn.Module):
+    """y = W x with W in [0, 1] and a penalty for being far from both ends."""
+
+    def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.W = nn.Parameter(torch.rand(out_features, in_features, generator=generator) * 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.W.mT
+
+    def penalty(self) -> Tensor:
+        return torch.minimum(self.W.abs(), (1 - self.W).abs()).mean()
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        self.W.clamp_(0, 1)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"penalty": ramp(2.0, 0.2, 0.6)},
+        {"penalty": later(2.0, 0.2), "penalty_below": 1.0},
+        {"clip_value": 0.01, "optimizer": torch.optim.SGD},
+        {"restart": Restart(every=4, after=10, above=2.0)},
+    ],
+    ids=["projected", "penalised", "penalised below", "clipped by value", "restarted"],
+)
+def test_with_what_a_unit_needs_besides_the_loss(rules: dict) -> None:
+    def make(generator: torch.Generator) -> nn.Module:
+        return stack(Bounded, [1, 3, 1], generator=generator)
+
+    replicas = train({"m": make}, Noise(), seeds=range(6), steps=60, lr=1e-2, **rules)["m"]
+    plain = train({"m": make}, Noise(), seeds=range(6), steps=60, lr=1e-2)["m"]
+    assert not rules or not torch.allclose(replicas.state, plain.state, rtol=1e-3)
+    assert "restart" in rules or ((replicas.state >= 0) & (replicas.state <= 1)).all()
+    for r in range(6):
+        assert_same(replicas[r], alone(make, Noise(), r, 60, lr=1e-2, **rules))
+
+
+def test_only_what_treats_numbers_apart_can_project() -> None:
+    class Normed(Bounded):
+        @torch.no_grad()
+        def project_(self) -> None:
+            self.W.div_(self.W.norm())
+
+    with pytest.raises(ValueError, match="number by number"):
+        train({"m": lambda g: Normed(1, 1, generator=g)}, seeds=range(2))
+
+
+def test_a_penalty_needs_a_module_that_has_one() -> None:
+    with pytest.raises(ValueError, match="module that has one, got Sequential"):
+        train({"m": MODELS["NAC"]}, seeds=range(2), penalty=ramp(1.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_retiring_some_changes_nothing_for_the_rest(workers: int) -> None:
+    """Seeds are retired one after the other, in a stack of two models, with clamps, restarts and scaled tasks."""
+    models = {"NAC": MODELS["NAC"], "Bounded": lambda g: stack(Bounded, [1, 3, 1], generator=g)}
+    settings = {
+        "seeds": range(8), "steps": 60, "lr": 1e-2, "checkpoints": 6, "dtype": torch.float64, "workers": workers,
+        "restart": Restart(every=4, after=10, above=2.0),
+    }  # fmt: skip
+    whole = fit(models, Noise(), **settings)
+    part = fit(models, Noise(), **settings, retire=lambda rows: (rows.seed * 10 < rows.step).to_numpy())
+    assert len(part.table) < len(whole.table)
+    rows = whole.table.merge(part.table, on=["model", "seed", "step"], suffixes=("", "_of_part"))
+    assert len(rows) == len(part.table)
+    np.testing.assert_allclose(rows.loss, rows.loss_of_part, rtol=1e-9)
+    for name in models:
+        assert_same(part.replicas[name][7], whole.replicas[name][7])
+        last = part.table[(part.table.model == name) & (part.table.seed == 0)].step.max()
+        assert 0 < last < 60  # retired, and left as it was then
+
+
+class InDouble(SingleModule):
+    """Draws the same numbers, scaled in float64 as the engine does here."""
+
+    def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
+        x = self.low + (self.high - self.low) * self.noise(generator, steps).double()
+        return x, self.target(x)
+
+
+def test_tasks_that_share_their_noise() -> None:
+    tasks = ranges("a * b", batch=5)
+    replicas = train({"NALU": lambda g: NALU(2, 1, generator=g)}, tasks, seeds=[3, 8], steps=130, lr=1e-3)
+    for name, task in tasks.items():
+        exact = InDouble(task.operation, task.low, task.high, batch=5)
+        network = alone(lambda g: NALU(2, 1, generator=g), exact, 8, 130, lr=1e-3)
+        assert_same(replicas["NALU", name][1], network)
 
 
 def test_when_a_neighbour_diverges() -> None:

@@ -1,5 +1,6 @@
 """Tasks: what is sampled, from which range, and what the target is. One a file."""
 
+from collections.abc import Hashable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from nalu.tasks.identity import Identity
 from nalu.tasks.language import LanguageToNumber
 from nalu.tasks.recurrent import RecurrentFunction
+from nalu.tasks.single_module import SingleModule
 from nalu.tasks.static import StaticFunction
 
 
@@ -29,4 +31,27 @@ class Task(Protocol):
         """The batches of the next steps."""
 
 
-__all__ = ["Identity", "LanguageToNumber", "RecurrentFunction", "StaticFunction", "Task"]
+@runtime_checkable
+class Scaled(Task, Protocol):
+    """A task whose examples are noise, made to scale number by number.
+
+    In one stack, all tasks of a family share the noise: it is drawn once for each seed, and not for each task. Replicas
+    of one task have different seeds, so they are as independent as before; the same seed of two tasks is not.
+    """
+
+    family: Hashable
+    """What tasks must have in common to share noise: all that their `noise` and `examples` depend on but the scales."""
+
+    scales: tuple[float, ...]
+    """Numbers that distinguish the tasks of a family, such as the ends of their ranges."""
+
+    def noise(self, generator: torch.Generator, steps: int) -> Float[Tensor, "steps batch in"]:
+        """Random numbers for the next steps."""
+
+    def examples(
+        self, noise: Float[Tensor, "batch in *replica"], *scales: Float[Tensor, "*replica"] | float
+    ) -> tuple[Float[Tensor, "batch in *replica"], Float[Tensor, "batch out *replica"]]:
+        """Inputs and targets of noise for one network, or for several, whose axis is the last one."""
+
+
+__all__ = ["Identity", "LanguageToNumber", "RecurrentFunction", "Scaled", "SingleModule", "StaticFunction", "Task"]
