@@ -1,0 +1,243 @@
+"""The Single Module Arithmetic Task for any unit, in one call: how often does it learn an operation, and how fast?"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from nalu import checks
+from nalu.fit import fit
+from nalu.metrics import Estimate, mean_squared_error, rate
+from nalu.replicas import Build, build
+from nalu.tasks.single_module import OPERATIONS, SingleModule, ranges
+from nalu.units.recipe import Recipe
+
+RESULTS = Path(__file__).parents[1] / "book" / "results" / "single_module.csv"
+"""All units of the book on all operations, as `make paper` stored them."""
+
+COLUMNS = ["unit", "operation", "range", "seed", "success", "solved_at", "sparsity", "best_step", "interpolation"]
+COLUMNS += ["extrapolation", "diverged"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a unit did.
+
+    Attributes:
+        table: a row for each operation, range and seed: `success` (whether the mean squared error in extrapolation at
+            the best step is below that of a nearly perfect solution), `solved_at` (the first checkpoint at which it is,
+            NaN without success), `sparsity` (the largest distance of a weight `W` from -1, 0 and 1 at the best step,
+            NaN for units without `W`), `best_step` (the checkpoint of least error in interpolation), the mean squared
+            errors there, and `diverged` (in the end).
+        seconds: of training.
+        network_steps: updates of a network done in all, without those of retired replicas.
+    """
+
+    table: pd.DataFrame
+    seconds: float
+    network_steps: int
+
+    def rates(self) -> pd.DataFrame:
+        """The share of seeds that learn each operation from each range, with Wilson's 95% interval."""
+        return rates(self.table)
+
+    def beside(self, others: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The shares of this unit and of all others on the same operations: a row a unit, a column a range.
+
+        Args:
+            others: a table like this one; that of all units of the book, if not given.
+
+        Raises:
+            FileNotFoundError: the book's table is not there.
+        """
+        others = stored() if others is None else others
+        ours = set(self.table.unit)
+        both = pd.concat([self.table, others[~others.unit.isin(ours) & others.operation.isin(self.table.operation)]])
+        shares = both.assign(success=both.success.astype(float)).groupby(["operation", "unit", "range"], sort=False)
+        grid = shares.success.mean().unstack("range")[list(dict.fromkeys(both.range))]
+        return grid.assign(all=grid.mean(axis=1)).sort_values(["operation", "all"], ascending=[True, False])
+
+
+def benchmark(
+    unit: Callable[..., nn.Module],
+    operation: str | Iterable[str] | None = None,
+    *,
+    seeds: Iterable[int] = range(25),
+    steps: int = 50_000,
+    recipe: Recipe | None = None,
+    batch: int = 128,
+    retire: bool = True,
+    workers: int | None = None,
+) -> Benchmark:
+    """Train a unit of two inputs and one output on an operation, from nine ranges and 25 seeds each.
+
+    Mistry, Farrahi & Hare 2022, section 5: two numbers from a narrow range, one module, fresh batches, Adam, 50,000
+    steps; the checkpoint of least error on new points of the range is judged by its error on points beyond it.
+
+    Args:
+        unit: a class whose instances are made by `unit(in_features, out_features)`; a keyword argument `generator` is
+            passed where it takes one, else torch's global one is seeded.
+        operation: one or several of a + b, a - b, a * b, a / b; those of `unit.operations`, if not given.
+        seeds: of the replicas for each range. The same seed draws the same random numbers for all ranges.
+        steps: updates of each replica; the table looks at it each thousand, at least ten times.
+        recipe: how to train; what `unit.recipe(operation)` returns, or else Adam with a rate of 1e-3.
+        retire: leave out replicas on which nothing more depends: they diverged, or their error in interpolation is
+            exactly zero, which no later checkpoint can be better than. It changes no result, and saves time.
+        workers: processes; all cores if not given.
+
+    Raises:
+        TypeError: something else than a class with two sizes.
+        ValueError: an unknown operation; none given, and none named by the unit; a unit that returns another shape than
+            (batch, 1) for one of (batch, 2), or nothing finite on any range; no seeds.
+    """
+    name = getattr(unit, "__name__", None)
+    if not callable(unit) or isinstance(unit, nn.Module) or name is None:
+        raise TypeError(f"unit: expected a class of modules with two sizes, got {unit!r}")
+    operations = getattr(unit, "operations", None) if operation is None else operation
+    if operations is None:
+        raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, for {name} names none, got none")
+    operations = [operations] if isinstance(operations, str) else list(operations)
+    for each in operations:
+        checks.one_of(each, list(OPERATIONS), "operation")
+    checks.at_least(len(operations), 1, "number of operations")
+    seeds = list(seeds)
+    checks.at_least(len(seeds), 1, "number of seeds")
+    make = maker(unit)
+    measures = _try(make, name, operations)
+    runs = [_one(make, unit, name, each, seeds, steps, recipe, batch, retire, workers, measures) for each in operations]
+    return Benchmark(
+        pd.concat([run.table for run in runs], ignore_index=True),
+        sum(run.seconds for run in runs),
+        sum(run.network_steps for run in runs),
+    )
+
+
+def _one(
+    make: Build,
+    unit: Callable[..., nn.Module],
+    name: str,
+    operation: str,
+    seeds: list[int],
+    steps: int,
+    recipe: Recipe | None,
+    batch: int,
+    retire: bool,
+    workers: int | None,
+    measures: Mapping[str, Callable[[nn.Module], Tensor]],
+) -> Benchmark:
+    tasks = ranges(operation, batch)
+    if recipe is None:
+        recipe = unit.recipe(operation) if hasattr(unit, "recipe") else Recipe()
+    run = fit(
+        {name: make}, tasks, seeds=seeds, steps=steps, lr=recipe.lr, clip=recipe.clip, clip_value=recipe.clip_value,
+        penalty=recipe.penalty, penalty_below=recipe.penalty_below, restart=recipe.restart,
+        retire=decided if retire else None, tests={key: task.tests() for key, task in tasks.items()},
+        error=mean_squared_error, checkpoints=max(10, round(steps / 1_000)), measures=measures, workers=workers,
+    )  # fmt: skip
+    table = summary(run.table.rename(columns={"model": "unit", "task": "range"}), tasks)
+    table.insert(1, "operation", operation)
+    return Benchmark(table[COLUMNS], run.seconds, run.network_steps)
+
+
+def decided(rows: pd.DataFrame) -> Bool[np.ndarray, " replica"]:
+    """Of which replicas all later checkpoints can be left out: those that diverged, or have no error to lose."""
+    return (rows.diverged | (rows.interpolation == 0)).to_numpy()
+
+
+def summary(table: pd.DataFrame, tasks: Mapping[str, SingleModule]) -> pd.DataFrame:
+    """From a row for each checkpoint to one for each replica; see `Benchmark.table`.
+
+    Args:
+        table: with columns unit, range, seed, step, interpolation, extrapolation, diverged, and sparsity where known.
+        tasks: by their range.
+    """
+    thresholds = {key: task.threshold() for key, task in tasks.items()}
+    rows = []
+    for (unit, key, seed), group in table.groupby(["unit", "range", "seed"], observed=True, sort=False):
+        solved = (group.extrapolation < thresholds[key]).to_numpy()
+        best = int(np.where(np.isfinite(group.interpolation), group.interpolation, np.inf).argmin())
+        success = bool(solved[best])
+        at = group.iloc[best]
+        rows.append(
+            {
+                "unit": unit,
+                "range": key,
+                "seed": seed,
+                "success": success,
+                "solved_at": group.step.iloc[int(solved.argmax())] if success else np.nan,
+                "sparsity": at.get("sparsity", np.nan),
+                "best_step": at.step,
+                "interpolation": at.interpolation,
+                "extrapolation": at.extrapolation,
+                "diverged": bool(group.diverged.iloc[-1]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rates(table: pd.DataFrame) -> pd.DataFrame:
+    """The share of seeds with success for each unit, operation and range: columns `rate`, `low`, `high`, `seeds`."""
+    groups = table.groupby(["unit", "operation", "range"], sort=False, observed=True).success
+    estimates: dict[tuple, Estimate] = {key: rate(values.to_numpy(dtype=bool)) for key, values in groups}
+    index = pd.MultiIndex.from_tuples(estimates, names=["unit", "operation", "range"])
+    return pd.DataFrame(list(estimates.values()), index=index).set_axis(["rate", "low", "high", "seeds"], axis=1)
+
+
+def stored() -> pd.DataFrame:
+    """The table of all units of the book.
+
+    Raises:
+        FileNotFoundError: it is not where the book keeps it.
+    """
+    if not RESULTS.is_file():
+        raise FileNotFoundError(f"expected the stored results at {RESULTS}, got no file; `make paper` makes them")
+    return pd.read_csv(RESULTS, comment="#")
+
+
+def sparsity(network: nn.Module) -> Float[Tensor, ""]:
+    """The largest distance of any of a unit's weights W from the nearest of -1, 0 and 1 (Madsen & Johansen 2020)."""
+    size = network.W.abs()
+    return torch.minimum(size, (1 - size).abs()).amax()
+
+
+def maker(unit: Callable[..., nn.Module]) -> Build:
+    """A function of a generator that makes the unit with two inputs and one output."""
+    try:
+        known = inspect.signature(unit).parameters.values()
+    except (TypeError, ValueError):  # some classes written in C tell nothing
+        known = ()
+    passed = any(p.name == "generator" or p.kind is p.VAR_KEYWORD for p in known)
+    return partial(_make, unit, passed)
+
+
+def _make(unit: Callable[..., nn.Module], passed: bool, generator: torch.Generator) -> nn.Module:
+    return unit(2, 1, generator=generator) if passed else unit(2, 1)
+
+
+def _try(make: Build, name: str, operations: list[str]) -> dict[str, Callable[[nn.Module], Tensor]]:
+    """Raise where a unit cannot be trained, before hours are spent; return what of it can be measured."""
+    try:
+        network = build(make, 0)
+    except TypeError as error:
+        raise TypeError(f"{name}: expected a class that is made with two sizes, got: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{name}: expected a class of modules, got {type(network).__name__} from {name}(2, 1)")
+    finite = False
+    for task in ranges(operations[0], batch=4).values():
+        x, _ = task.draw(torch.Generator().manual_seed(0), 1)
+        with torch.no_grad():
+            y = network(x[0])
+        if not isinstance(y, Tensor) or y.shape != (4, 1):
+            got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise ValueError(f"{name}: expected outputs of shape (4, 1) for inputs of shape (4, 2), got {got}")
+        finite |= bool(y.isfinite().all())
+    if not finite:
+        raise ValueError(f"{name}: expected finite outputs on one of the nine ranges at least, got none")
+    return {"sparsity": sparsity} if isinstance(getattr(network, "W", None), Tensor) else {}
