@@ -35,7 +35,10 @@ SMALLEST_PART = 150
 """A stack is cut into parts for several processes only where each part keeps this many replicas: fewer waste cores."""
 
 ENOUGH = 2**17
-"""Parameters times examples of a step from which fewer replicas make a part, too."""
+"""Work of a part, as parameters times examples of a step, from which fewer replicas make one, too."""
+
+BESIDES = 8
+"""What a network without parameters would count for, in parameters: its loss takes time, too."""
 
 COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
 
@@ -249,7 +252,7 @@ def _stacks(
 
 def _parts(replicas: Replicas, examples: int, workers: int) -> list[tuple[int, int]]:
     """Cut a stack in neighbouring parts of nearly equal size, one for each worker unless they would be too small."""
-    least = min(SMALLEST_PART, -(-ENOUGH // (len(replicas.state) * examples)))
+    least = min(SMALLEST_PART, -(-ENOUGH // ((len(replicas.state) + BESIDES) * examples)))
     count = max(1, min(workers, len(replicas) // least))
     edges = np.linspace(0, len(replicas), count + 1).round().astype(int).tolist()
     return list(pairwise(edges))

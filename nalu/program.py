@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nalu.replicas import Calling, Inputs, Replicas, unpack
-from nalu.stacked import rows
+from nalu.stacked import StackedOperations, rows
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -71,7 +71,9 @@ def training_step(
     def step(x: Tensor, y: Tensor, weight: Tensor | None, *values: Tensor) -> tuple[Tensor, Tensor]:
         values = [value.requires_grad_() for value in values]
         parameters = dict(zip(names, values, strict=True))
-        losses = vmap(loss)(replicas.forward(parameters, x, own=own), y)
+        outputs = replicas.forward(parameters, x, own=own)
+        with StackedOperations():
+            losses = vmap(loss)(outputs, y)
         total = losses
         if weight is not None:
             penalties = weight * replicas.each(penalty, parameters)
@@ -156,7 +158,8 @@ def penalty(network: nn.Module) -> Float[Tensor, ""]:
 def _simplify(graph: fx.Graph) -> None:
     """Drop what changes nothing: a view of the same shape, a permutation and its inverse, times or to the one.
 
-    Permutations also move behind what is elementwise, towards their inverses.
+    Permutations also move behind what is elementwise, towards their inverses, and so do expansions, for an expanded
+    gradient that is written out has its replicas first in memory.
     """
     for node in list(graph.nodes):
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
@@ -174,6 +177,12 @@ def _simplify(graph: fx.Graph) -> None:
                 args = fx.map_arg(node.args, lambda permuted: permuted.args[0])
                 inner = graph.call_function(node.target, args, node.kwargs)
                 outer = graph.call_function(aten.permute.default, (inner, order))
+            inner.meta, outer.meta = source.args[0].meta, node.meta
+            node.replace_all_uses_with(outer)
+        elif source.target is aten.expand.default and _elementwise(node) and node.all_input_nodes == [source]:
+            with graph.inserting_before(node):  # first what is done to each number, then the copies
+                inner = graph.call_function(node.target, (source.args[0], *node.args[1:]), node.kwargs)
+                outer = graph.call_function(aten.expand.default, (inner, *source.args[1:]))
             inner.meta, outer.meta = source.args[0].meta, node.meta
             node.replace_all_uses_with(outer)
     graph.eliminate_dead_code()

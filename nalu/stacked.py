@@ -6,7 +6,7 @@ eight fused multiply-adds over long contiguous rows, one lane a replica, and all
 `benchmarks/identity.py` measures what that gains over batched matrix products.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -181,6 +181,8 @@ class StackedOperations(TorchFunctionMode):
             tokens, weight, plain = _embedding_arguments(*args, **(kwargs or {}))
             if plain and is_batchedtensor(weight) and not is_batchedtensor(tokens):
                 return _StackedEmbedding.apply(tokens, weight)
+        elif function in LOSSES and len(args) == 2 and set((kwargs or {}).values()) <= {None, "mean"}:
+            return LOSSES[function](*args)
         elif function in REARRANGEMENTS:
             call, dim, tensors = REARRANGEMENTS[function](*args, **(kwargs or {}))
             if any(map(is_batchedtensor, tensors)):
@@ -221,6 +223,13 @@ REARRANGEMENTS = {
     Tensor.unbind: _unbind,
 }
 """What joins and cuts tensors: from its arguments to a function of tensors and an axis, that axis, and the tensors."""
+
+
+LOSSES: dict[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]] = {
+    F.mse_loss: lambda output, target: (output - target).square().mean(),
+    F.l1_loss: lambda output, target: (output - target).abs().mean(),
+}
+"""Losses by their equations: the gradients of torch's own have the replica axis first in memory."""
 
 
 class _ByReplica(torch.autograd.Function):
