@@ -43,6 +43,7 @@ quick-tests:
 
 paper: .venv/.ready ## train what takes longer than a chapter may, and store it in book/results
 	$(BIN)/python book/results/language.py
+	$(BIN)/python book/results/single_module.py
 
 lab: .venv/.ready ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab

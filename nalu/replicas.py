@@ -65,10 +65,10 @@ class Replicas:
     def _become(self, templates: Sequence[nn.Module], counts: Sequence[int]) -> None:
         self.templates, self.counts = list(templates), list(counts)
         for template in templates:
-            template.requires_grad_(False)
+            template.requires_grad_(False).eval()  # only a training step is in training mode
             if names := [name for name, _ in template.named_buffers()]:
                 raise ValueError(f"replicas need networks without buffers, got {', '.join(names)}")
-        self.network = _merge(templates, counts)
+        self.network = _merge(templates, counts).eval()
         self.shapes = {name: p.shape for name, p in self.network.named_parameters()}
         names = {id(p): name for name, p in self.network.named_parameters()}
         self.places = {  # of a parameter that two modules share, both; of a module with two paths, one

@@ -7,11 +7,7 @@ and its mean absolute error on the three sets, with the share of the test number
 is chosen here; the chapter chooses, by validation. What is done stays: a run that was stopped goes on with the rest.
 """
 
-import json
 import os
-import platform
-import subprocess
-import time
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from provenance import write
 
 from nalu import NAC, NALU, Linear, Pairs, Reader, fit
 from nalu.schedules import cosine
@@ -68,18 +65,6 @@ def train(model: str, hidden: int, lr: float, batch: int, steps: int, replicas: 
     return last.assign(**setting, right=right.numpy(), seconds=round(run.seconds, 1))
 
 
-def provenance() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    return {
-        "command": "make paper",
-        "commit": commit.stdout.strip() or "unknown",
-        "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-    }
-
-
 def main() -> None:
     path = HERE / "language.csv"
     done = pd.read_csv(path, comment="#") if path.exists() else pd.DataFrame()
@@ -92,9 +77,7 @@ def main() -> None:
             continue
         tables.append(train(**setting))
         print(setting, f"{tables[-1].seconds.iloc[0]:.0f} s", flush=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text(f"# {json.dumps(provenance())}\n" + pd.concat(tables).to_csv(index=False, float_format="%.6g"))
-        os.replace(draft, path)
+        write(pd.concat(tables), path)
 
 
 if __name__ == "__main__":

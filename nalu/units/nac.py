@@ -40,6 +40,8 @@ class NAC(Unit):
             integers.
     """
 
+    operations: tuple[str, ...] = ("a + b", "a - b")
+
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(in_features, out_features)
         r = initial_range(in_features, out_features)

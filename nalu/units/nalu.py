@@ -24,6 +24,7 @@ class NALU(NAC):
             integers.
     """
 
+    operations = ("a + b", "a - b", "a * b", "a / b")
     epsilon = 1e-7
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:

@@ -10,6 +10,8 @@ from nalu.units.recipe import Recipe
 class Unit(nn.Module):
     """A layer from in_features to out_features numbers.
 
+    `operations` are those of a + b, a - b, a * b and a / b that it claims to compute; all, unless it says so itself.
+
     A unit may have three things more, which `nalu.fit` and `nalu.benchmark` look for in any module:
 
     - `penalty() -> Float[Tensor, ""]`: its regulariser, a scalar of its parameters, not yet weighted.
@@ -19,6 +21,8 @@ class Unit(nn.Module):
     Raises:
         TypeError, ValueError: sizes that are not positive whole numbers.
     """
+
+    operations: tuple[str, ...] = ("a + b", "a - b", "a * b", "a / b")
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()

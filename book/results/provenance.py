@@ -1,0 +1,38 @@
+"""Tables that took long to make, with how they were made."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+HERE = Path(__file__).parent
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Store a table, behind a line that tells where its numbers come from. It is replaced in one step."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    made = {
+        "command": "make paper",
+        "commit": commit.stdout.strip() or "unknown",
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+    draft = path.with_suffix(".draft")
+    draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format="%.6g"))
+    os.replace(draft, path)
+
+
+def version() -> str:
+    """What the package's code is, as a number: results of other code are not mixed with those of this one."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in sorted((HERE.parents[1] / "nalu").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
