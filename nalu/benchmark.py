@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.fit import fit
 from nalu.metrics import Estimate, mean_squared_error, rate
-from nalu.replicas import Build, build
+from nalu.replicas import Build, Replicas, build
 from nalu.tasks.single_module import OPERATIONS, SingleModule, ranges
 from nalu.units.recipe import Recipe
 
@@ -36,11 +36,13 @@ class Benchmark:
             NaN without success), `sparsity` (the largest distance of a weight `W` from -1, 0 and 1 at the best step,
             NaN for units without `W`), `best_step` (the checkpoint of least error in interpolation), the mean squared
             errors there, and `diverged` (in the end).
+        replicas: the trained networks, by operation and range, in the order of the seeds; as they were in the end.
         seconds: of training.
         network_steps: updates of a network done in all, without those of retired replicas.
     """
 
     table: pd.DataFrame
+    replicas: dict[tuple[str, str], Replicas]
     seconds: float
     network_steps: int
 
@@ -114,6 +116,7 @@ def benchmark(
     runs = [_one(make, unit, name, each, seeds, steps, recipe, batch, retire, workers, measures) for each in operations]
     return Benchmark(
         pd.concat([run.table for run in runs], ignore_index=True),
+        {key: part for run in runs for key, part in run.replicas.items()},
         sum(run.seconds for run in runs),
         sum(run.network_steps for run in runs),
     )
@@ -143,7 +146,8 @@ def _one(
     )  # fmt: skip
     table = summary(run.table.rename(columns={"model": "unit", "task": "range"}), tasks)
     table.insert(1, "operation", operation)
-    return Benchmark(table[COLUMNS], run.seconds, run.network_steps)
+    replicas = {(operation, key): part for (_, key), part in run.replicas.items()}
+    return Benchmark(table[COLUMNS], replicas, run.seconds, run.network_steps)
 
 
 def decided(rows: pd.DataFrame) -> Bool[np.ndarray, " replica"]:

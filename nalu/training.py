@@ -188,27 +188,39 @@ class _Restarts:
     def __init__(self, rule: Restart, models: Mapping[str, Build], labels: list[Label]) -> None:
         self.rule, self.models, self.labels = rule, models, labels
         self.since, self.times = np.zeros(len(labels), int), np.zeros(len(labels), int)
-        self.sums: Tensor | None = None
+        self.now = np.zeros((2, len(labels)))  # the sums of losses, and of their squares
+        self.sums = [self.now]  # as they were at each multiple of `every`
 
     def after(self, done: int, losses: Float[Tensor, " replica"], replicas: Replicas) -> None:
         """Count the losses of a step, and restart those replicas that it is time for."""
-        self.sums = losses.double() if self.sums is None else self.sums + losses
-        if done % self.rule.every or done - self.since.min() <= self.rule.after:
+        losses = losses.double().cpu().numpy()
+        with np.errstate(over="ignore"):
+            self.now = self.now + np.stack([losses, losses**2])
+        if done % self.rule.every:
             return
-        steps = done - self.since
-        high = (self.sums.cpu().numpy() > self.rule.above * steps) & (steps > self.rule.after)
-        for r in np.flatnonzero(high).tolist():
-            model, _, seed = self.labels[r]
-            self.times[r] += 1
-            fresh = build(self.models[model], seed_of(RESTARTS, seed, int(self.times[r])))
-            replicas.put(r, Replicas([fresh]).to(replicas.state.dtype).to(replicas.state.device))
-            self.since[r], self.sums[r] = done, 0.0
+        self.sums.append(self.now)
+        for since in np.unique(self.since[done - self.since > self.rule.after]).tolist():
+            together = self.since == since
+            for r in np.flatnonzero(together & self._stay_high(since, done)).tolist():
+                model, _, seed = self.labels[r]
+                self.times[r] += 1
+                fresh = build(self.models[model], seed_of(RESTARTS, seed, int(self.times[r])))
+                replicas.put(r, Replicas([fresh]).to(replicas.state.dtype).to(replicas.state.device))
+                self.since[r] = done
+
+    def _stay_high(self, since: int, done: int) -> Bool[np.ndarray, " replica"]:
+        first, last = since // self.rule.every, done // self.rule.every
+        middle = (first + last) // 2
+        with np.errstate(invalid="ignore"):  # what is infinite compares false, so that it is not restarted
+            before, _ = (self.sums[middle] - self.sums[first]) / ((middle - first) * self.rule.every)
+            mean, square = (self.sums[last] - self.sums[middle]) / ((last - middle) * self.rule.every)
+            return (mean > self.rule.above) & (before <= mean + np.sqrt((square - mean**2).clip(min=0)))
 
     def keep(self, left: np.ndarray) -> None:
         """Go on with these replicas only."""
         self.labels = [self.labels[r] for r in left]
-        self.since, self.times = self.since[left], self.times[left]
-        self.sums = None if self.sums is None else self.sums[left]
+        self.since, self.times, self.now = self.since[left], self.times[left], self.now[:, left]
+        self.sums = [sums[:, left] for sums in self.sums]
 
 
 def _check_shapes(replicas: Replicas, data: Batches, loss: Loss) -> None:

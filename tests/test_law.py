@@ -93,7 +93,9 @@ def alone(
             if hasattr(module, "project_"):
                 module.project_()
         due = restart is not None and (step + 1) % restart.every == 0 and len(losses) > restart.after
-        if due and sum(losses) / len(losses) > restart.above:
+        middle = len(losses) // (2 * restart.every) * restart.every if due else 0
+        first, second = np.array(losses[:middle]), np.array(losses[middle:])
+        if due and second.mean() > restart.above and first.mean() <= second.mean() + second.std():
             losses, restarts = [], restarts + 1
             fresh = make(torch.Generator().manual_seed(seed_of(5, seed, restarts))).double()
             network.load_state_dict(fresh.state_dict())

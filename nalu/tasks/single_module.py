@@ -84,7 +84,12 @@ class SingleModule:
         return self.low, self.high
 
     def noise(self, generator: torch.Generator, steps: int) -> Float[Tensor, "steps batch 2"]:
-        return torch.rand(steps, self.batch, 2, generator=generator)
+        noise = torch.rand(steps, self.batch, 2, generator=generator)
+        if self.operation == "a / b":
+            noise[noise == 0.5] += (
+                2**-24
+            )  # the divisor 0 of the range [-2, 2], which float32 hits in a third of the runs
+        return noise
 
     def examples(
         self, noise: Float[Tensor, "batch 2 *replica"], *scales: Float[Tensor, "*replica"] | float
