@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 from execute import ROOT
 from playwright.sync_api import Browser, sync_playwright
-from visiting import Visit, Visitor
+from visiting import FRAME, Visit, Visitor
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
@@ -72,7 +72,7 @@ def visit(chromium: Browser, site: str) -> Iterator[Visitor]:
             if visit.page.locator(mark).count():
                 visit.page.wait_for_selector(shown, timeout=20_000)
         if visit.page.locator("script[type*='widget-view']").count():
-            visit.page.wait_for_selector("img.widget-image:visible", timeout=20_000)
+            visit.page.wait_for_selector(FRAME, timeout=20_000)
         return visit
 
     yield open_page

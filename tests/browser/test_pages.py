@@ -7,7 +7,7 @@ import pytest
 import yaml
 from execute import ROOT
 from playwright.sync_api import Locator
-from visiting import Visit, Visitor, eventually
+from visiting import FRAME, Visit, Visitor, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -45,11 +45,12 @@ def test_loads_without_error_or_failed_request(page: str, visit: Visitor) -> Non
         assert seen.foreign == []
 
 
-def picture(scope: Locator) -> bytes:
-    """What the slider's picture looks like now."""
-    shown = scope.locator("img.widget-image:visible")
-    assert shown.count() == 1
-    assert shown.evaluate("image => image.complete && image.naturalWidth > 0")
+def picture(scope: Locator) -> bytes | None:
+    """What the slider's figure or text looks like now; None at moments when it shows none, between two of them."""
+    shown = scope.locator(FRAME)
+    if shown.count() != 1:
+        return None
+    assert shown.evaluate("shown => shown.tagName != 'IMG' || (shown.complete && shown.naturalWidth > 0)")
     return shown.screenshot()
 
 
@@ -63,13 +64,14 @@ def sliders(seen: Visit) -> list[Locator]:
 def moved(scope: Locator, read: str, before: bytes) -> None:
     """Wait until the slider and its picture are other than they were."""
     eventually(lambda: scope.locator(".widget-readout").inner_text() != read, "the slider moved")
-    eventually(lambda: picture(scope) != before, "the picture changed")
+    eventually(lambda: picture(scope) not in (None, before), "the picture changed")
 
 
 @pytest.mark.parametrize("page", WITH_SLIDERS)
 def test_keys_move_the_slider_and_the_picture(page: str, visit: Visitor) -> None:
     for scope in sliders(visit(f"{page}.html")):
         before, read = picture(scope), scope.locator(".widget-readout").inner_text()
+        assert before
         scope.locator(".noUi-handle").focus()
         scope.page.keyboard.press("ArrowRight")
         moved(scope, read, before)
@@ -82,6 +84,7 @@ def test_keys_move_the_slider_and_the_picture(page: str, visit: Visitor) -> None
 def test_the_mouse_moves_the_slider_and_the_picture(page: str, width: int, visit: Visitor) -> None:
     for scope in sliders(visit(f"{page}.html", width)):
         before, read = picture(scope), scope.locator(".widget-readout").inner_text()
+        assert before
         scope.locator(".noUi-handle").scroll_into_view_if_needed()
         handle, track = (scope.locator(part).bounding_box() for part in (".noUi-handle", ".noUi-base"))
         mouse, height = scope.page.mouse, handle["y"] + handle["height"] / 2
