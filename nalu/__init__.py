@@ -1,10 +1,12 @@
 """Neural arithmetic: units, tasks, and an engine that trains many replicas at once."""
 
+from nalu.benchmark import Benchmark, benchmark
 from nalu.claims import Claims
 from nalu.fit import Fit, fit
 from nalu.metrics import Estimate, estimate, mean_absolute_error, mean_squared_error, rate
 from nalu.replicas import Replicas
 from nalu.scale import at_scale
+from nalu.sweep import sweep
 from nalu.units import (
     ACTIVATIONS,
     GNALU,
@@ -20,6 +22,7 @@ from nalu.units import (
     NPU,
     NRU,
     RNN,
+    SNMU,
     Linear,
     LSTMLayer,
     MulMCFC,
@@ -47,6 +50,8 @@ __all__ = [
     "NPU",
     "NRU",
     "RNN",
+    "SNMU",
+    "Benchmark",
     "Claims",
     "Estimate",
     "Fit",
@@ -61,10 +66,12 @@ __all__ = [
     "Replicas",
     "SignedMulMCFC",
     "at_scale",
+    "benchmark",
     "estimate",
     "fit",
     "mean_absolute_error",
     "mean_squared_error",
     "rate",
     "stack",
+    "sweep",
 ]

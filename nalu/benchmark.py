@@ -38,7 +38,7 @@ class Benchmark:
             errors there, and `diverged` (in the end).
         replicas: the trained networks, by operation and range, in the order of the seeds; as they were in the end.
         seconds: of training.
-        network_steps: updates of a network done in all, without those of retired replicas.
+        network_steps: replicas times steps, whether or not a replica was retired on the way.
     """
 
     table: pd.DataFrame

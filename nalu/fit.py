@@ -54,7 +54,7 @@ class Fit:
             model's. A replica that was retired has no rows after that.
         replicas: the trained networks by model, in the order of the seeds; with several tasks, by (model, task).
         seconds: wall-clock time of the training.
-        network_steps: updates of a network done in all.
+        network_steps: replicas times steps, whether or not a replica was retired on the way.
     """
 
     table: pd.DataFrame

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -39,6 +40,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "INALU": (0.49, 0.18, 0.56),
     "GNALU": (0.69, 0.57, 0.86),
     "NMU": sns.color_palette("colorblind")[1],
+    "SNMU": (0.96, 0.82, 0.12),
     "NRU": (0.55, 0.34, 0.04),
     "NMRU": (0.98, 0.74, 0.36),
     "RealNPU": sns.color_palette("colorblind")[0],
@@ -144,6 +146,27 @@ def strip_panels(
         axes.axvline(threshold, color="0.3", linestyle="--", linewidth=1)
     for axes in grid[-2:]:
         axes.set_xlabel(label)
+    return figure
+
+
+def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
+    """Shares between 0 and 1 as coloured cells with their number in percent, a panel for each grid.
+
+    Args:
+        grids: by title, a row and a column for each cell.
+    """
+    rows = -(-len(grids) // columns)
+    tallest = max(len(grid) for grid in grids.values())
+    figure, all_axes = plt.subplots(rows, columns, figsize=(7, (0.6 + 0.2 * tallest) * rows), squeeze=False)
+    for axes, (title, grid) in zip(all_axes.flat, grids.items(), strict=False):
+        sns.heatmap(
+            grid, ax=axes, vmin=0, vmax=1, cmap="crest", cbar=False, annot=(100 * grid).round().astype(int), fmt="d",
+            annot_kws={"size": 6}, linewidths=0.5,
+        )  # fmt: skip
+        axes.set(title=title, xlabel="", ylabel="")
+        axes.tick_params(left=False, bottom=False, labelsize=7)
+        axes.tick_params(axis="y", rotation=0)
+        axes.tick_params(axis="x", rotation=90)
     return figure
 
 

@@ -24,6 +24,7 @@ from nalu import (
     NMU,
     NPU,
     NRU,
+    SNMU,
     Linear,
     MulMCFC,
     NACMul,
@@ -34,10 +35,11 @@ from nalu import (
 )
 from nalu.program import projection, training_step
 from nalu.units.recipe import Recipe, Restart
+from nalu.units.snmu import noise
 from nalu.units.unit import Unit, product
 
-UNITS = [NACMul, NAU, NMU, INALU, RealNPU, NPU, GNALU, NRU, NMRU, MCFC, MulMCFC, SignedMulMCFC]
-MODES = [(unit, mode) for unit in UNITS for mode in ("train", "eval") if mode == "eval" or unit in (NRU, NMRU)]
+UNITS = [NACMul, NAU, NMU, SNMU, INALU, RealNPU, NPU, GNALU, NRU, NMRU, MCFC, MulMCFC, SignedMulMCFC]
+MODES = [(unit, mode) for unit in UNITS for mode in ("train", "eval") if mode == "eval" or unit in (NRU, NMRU, SNMU)]
 """Each unit after `eval()`, and those that are something else in training there, too."""
 
 OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -84,6 +86,16 @@ def squashed(p: dict[str, np.ndarray], path: str = "") -> np.ndarray:
 
 def nmu(W: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.prod(z[..., None, :] * W + 1 - W, -1)
+
+
+def drawn_from(z: np.ndarray) -> np.ndarray:
+    mantissa = 2 * np.frexp(np.where(z == 0, 1, np.abs(z)))[0]
+    return 1 + 4 * (997 * mantissa % 1)
+
+
+def snmu(p: dict, z: np.ndarray, mode: str) -> np.ndarray:
+    n = drawn_from(z) if mode == "train" else np.ones_like(z)
+    return nmu(p["W"], z * n) / nmu(p["W"], n)
 
 
 def negative(z: np.ndarray) -> np.ndarray:
@@ -137,6 +149,7 @@ EQUATIONS: dict[type[Unit], Callable[[dict, np.ndarray, str], np.ndarray]] = {
     NACMul: lambda p, z, mode: np.exp(np.log(np.abs(z) + 1e-7) @ squashed(p).T),
     NAU: lambda p, z, mode: z @ np.clip(p["W"], -1, 1).T,
     NMU: lambda p, z, mode: nmu(p["W"], z),
+    SNMU: snmu,
     INALU: inalu,
     RealNPU: npu,
     NPU: npu,
@@ -175,6 +188,20 @@ def test_gnalu_is_a_nalu_of_smaller_parameters() -> None:
     assert golden(x).isfinite().all()
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (1.1, 1.2), (0.1, 0.2), (-20, -10), (-2, 2)])
+def test_the_noise_of_an_snmu_is_as_if_drawn(low: float, high: float) -> None:
+    x = low + (high - low) * torch.rand(100_000, 2, generator=seeded())
+    n = noise(x)
+    assert torch.equal(n, noise(-x)) and torch.equal(n, noise(8 * x)) and not n.requires_grad
+    assert n.min() >= 1 and n.max() < 5
+    counts = torch.histc(n.flatten(), 20, 1, 5) / n.numel()
+    torch.testing.assert_close(counts, torch.full((20,), 1 / 20), rtol=0.05, atol=0)
+    together = torch.cat([n, x, x.square(), n.square()], 1).double()
+    others = ~torch.eye(8, dtype=bool) & ~torch.eye(2, dtype=bool).repeat(4, 4)  # but for powers of the same number
+    others[0, 2] = others[1, 3] = others[0, 4] = others[1, 5] = True
+    assert torch.corrcoef(together.T)[others].abs().max() < 0.015
+
+
 # Exactness, with parameters set by hand.
 
 
@@ -194,6 +221,7 @@ BY_HAND: dict[type[Unit], Callable[[np.ndarray, bool], dict[str, np.ndarray | fl
     NACMul: lambda w, adds: of_nac(w),
     NAU: lambda w, adds: {"W": w},
     NMU: lambda w, adds: {"W": w},
+    SNMU: lambda w, adds: {"W": w},
     INALU: of_inalu,
     RealNPU: lambda w, adds: {"W_r": w, "g": np.abs(w)},
     NPU: lambda w, adds: {"W_r": w, "g": np.abs(w), "W_i": 0.0},
@@ -268,7 +296,7 @@ def test_operations() -> None:
     assert Unit.operations == Linear.operations == tuple(OPERATIONS) == NALU.operations
     assert NAC.operations == ("a + b", "a - b")
     assert {unit.__name__: " ".join(operation[2] for operation in unit.operations) for unit in UNITS} == {
-        "NACMul": "* /", "NAU": "+ -", "NMU": "*", "INALU": "+ - * /", "RealNPU": "* /", "NPU": "* /",
+        "NACMul": "* /", "NAU": "+ -", "NMU": "*", "SNMU": "*", "INALU": "+ - * /", "RealNPU": "* /", "NPU": "* /",
         "GNALU": "+ - * /", "NRU": "* /", "NMRU": "* /", "MCFC": "+", "MulMCFC": "*", "SignedMulMCFC": "*",
     }  # fmt: skip
 
@@ -305,7 +333,7 @@ def test_gradients_are_those_of_finite_differences(unit: type[Unit], mode: str) 
     def call(x: Tensor, *values: Tensor) -> Tensor:
         return functional_call(network, dict(zip(names, values, strict=True)), (x,))
 
-    x = inputs(unit, 4, 3).requires_grad_()
+    x = inputs(unit, 4, 3).requires_grad_(unit is not SNMU or mode == "eval")  # its noise follows x
     assert torch.autograd.gradcheck(call, (x, *(value.detach().requires_grad_() for value in values)))
 
 
@@ -335,7 +363,7 @@ def l1(p: dict[str, np.ndarray]) -> float:
 
 PENALTIES: dict[type[Unit], Callable[[dict[str, np.ndarray]], float]] = {
     NAU: lambda p: bias(p["W"]),
-    NMU: lambda p: np.minimum(np.abs(p["W"]), np.abs(1 - p["W"])).mean(),
+    **dict.fromkeys((NMU, SNMU), lambda p: np.minimum(np.abs(p["W"]), np.abs(1 - p["W"])).mean()),
     INALU: lambda p: sum(np.maximum(np.minimum(value, -value) + 20, 0).mean() for value in p.values()),
     RealNPU: l1,
     NPU: l1,
@@ -343,7 +371,7 @@ PENALTIES: dict[type[Unit], Callable[[dict[str, np.ndarray]], float]] = {
     NMRU: lambda p: np.minimum(np.abs(p["W"]), np.abs(1 - p["W"])).mean(),
     **dict.fromkeys(CONSERVING, lambda p: -sum((p[name] ** 2).mean() for name in ("R", "W_o", "b_o"))),
 }
-CLAMPED = {NAU: (-1, 1), NMU: (0, 1), NRU: (-1, 1), NMRU: (0, 1)}
+CLAMPED = {NAU: (-1, 1), NMU: (0, 1), SNMU: (0, 1), NRU: (-1, 1), NMRU: (0, 1)}
 
 
 def test_which_units_have_penalties_and_projections() -> None:
@@ -519,6 +547,7 @@ def test_initial_distributions(n_in: int, n_out: int) -> None:
         (NAU, "W", -min(0.5, glorot), min(0.5, glorot)),
         (NRU, "W", -min(0.5, glorot), min(0.5, glorot)),
         (NMU, "W", 0.25, 0.75),
+        (SNMU, "W", 0.25, 0.75),
         (NMRU, "W", 0.25, 0.75),
         (RealNPU, "W_r", -glorot, glorot),
         (NPU, "W_r", -glorot, glorot),
@@ -615,6 +644,7 @@ RECIPES: dict[type[Unit], tuple[Recipe, dict[float, float]]] = {
     NACMul: (Recipe(), {}),
     NAU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 0.005, 0.7: 0.01, 1.0: 0.01}),
     NMU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
+    SNMU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
     INALU: (Recipe(penalty_below=1.0, clip_value=0.1, restart=Restart(10, 5_000, 1.0)), {0.0: 0, 0.2: 0, 0.21: 0.05}),
     RealNPU: (Recipe(lr=5e-3), {0.0: 1e-7, 0.19: 1e-7, 0.2: 1e-6, 0.39: 1e-6, 0.4: 1e-5, 0.6: 1e-5, 1.0: 1e-5}),
     NPU: (Recipe(lr=5e-3), {0.0: 1e-7, 0.19: 1e-7, 0.2: 1e-6, 0.39: 1e-6, 0.4: 1e-5, 0.6: 1e-5, 1.0: 1e-5}),

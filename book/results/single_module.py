@@ -19,7 +19,7 @@ from nalu.benchmark import benchmark
 from nalu.sweep import sweep
 from nalu.tasks.single_module import OPERATIONS
 
-UNITS = ["Linear", "NAC", "NACMul", "NALU", "NAU", "NMU", "INALU", "GNALU", "NPU", "RealNPU", "NRU", "NMRU"]
+UNITS = ["Linear", "NAC", "NACMul", "NALU", "NAU", "NMU", "SNMU", "INALU", "GNALU", "NPU", "RealNPU", "NRU", "NMRU"]
 UNITS += ["MCFC", "MulMCFC", "SignedMulMCFC"]
 
 

@@ -86,9 +86,8 @@ class SingleModule:
     def noise(self, generator: torch.Generator, steps: int) -> Float[Tensor, "steps batch 2"]:
         noise = torch.rand(steps, self.batch, 2, generator=generator)
         if self.operation == "a / b":
-            noise[noise == 0.5] += (
-                2**-24
-            )  # the divisor 0 of the range [-2, 2], which float32 hits in a third of the runs
+            # 0.5 is the divisor 0 of the range [-2, 2], which float32 hits in a third of the runs.
+            noise[noise == 0.5] += 2**-24
         return noise
 
     def examples(

@@ -15,6 +15,7 @@ from nalu.units.nmu import NMU
 from nalu.units.npu import NPU, RealNPU
 from nalu.units.nru import NRU
 from nalu.units.recurrent import LSTM, RNN, LSTMLayer, Recurrent
+from nalu.units.snmu import SNMU
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,6 +32,7 @@ __all__ = [
     "NPU",
     "NRU",
     "RNN",
+    "SNMU",
     "LSTMLayer",
     "Linear",
     "MulMCFC",
