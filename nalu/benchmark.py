@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from nalu import checks
@@ -65,6 +66,14 @@ class Benchmark:
         shares = both.assign(success=both.success.astype(float)).groupby(["operation", "unit", "range"], sort=False)
         grid = shares.success.mean().unstack("range")[list(dict.fromkeys(both.range))]
         return grid.assign(all=grid.mean(axis=1)).sort_values(["operation", "all"], ascending=[True, False])
+
+    def figure(self, others: pd.DataFrame | None = None) -> Figure:
+        """What `beside` returns as a figure, a panel for each operation; its arguments and errors."""
+        from nalu import plots  # here, for it sets the style of all figures
+
+        grid = self.beside(others)
+        operations = dict.fromkeys(grid.index.get_level_values("operation"))
+        return plots.shares({operation: grid.xs(operation) for operation in operations})
 
 
 def benchmark(

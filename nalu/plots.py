@@ -154,7 +154,9 @@ def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
 
     Args:
         grids: by title, a row and a column for each cell.
+        columns: panels in a row, at most.
     """
+    columns = min(columns, len(grids))
     rows = -(-len(grids) // columns)
     tallest = max(len(grid) for grid in grids.values())
     figure, all_axes = plt.subplots(rows, columns, figsize=(7, (0.6 + 0.2 * tallest) * rows), squeeze=False)
