@@ -38,7 +38,7 @@ class Batches:
         places = {key: k for k, key in enumerate(dict.fromkeys(keys))}
         self.stream_of = torch.tensor([places[key] for key in keys], device=like.device)
         columns = zip(*(tasks[task].scales for task, _ in replicas), strict=True) if self.scaled else ()
-        self.scales = [torch.tensor(column).to(like) for column in columns]
+        self.scales = [torch.tensor(column, dtype=torch.float64).to(like) for column in columns]
         self.generators = {key: stream(SHARED_DATA) if key[1] is None else stream(DATA, key[1]) for key in places}
         self.fresh = any(tasks[task].fresh for task, _ in places)
         self.block: Iterator[tuple[Tensor, Tensor]] = iter(())

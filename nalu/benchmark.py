@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nalu import checks
 from nalu.fit import fit
-from nalu.metrics import Estimate, mean_squared_error, rate
+from nalu.metrics import Estimate, estimate, mean_squared_error, rate
 from nalu.replicas import Build, Replicas, build
 from nalu.tasks.single_module import OPERATIONS, SingleModule, ranges
 from nalu.units.recipe import Recipe
@@ -36,8 +36,9 @@ class Benchmark:
             the best step is below that of a nearly perfect solution), `solved_at` (the first checkpoint at which it is,
             NaN without success), `sparsity` (the largest distance of a weight `W` from -1, 0 and 1 at the best step,
             NaN for units without `W`), `best_step` (the checkpoint of least error in interpolation), the mean squared
-            errors there, and `diverged` (in the end).
-        replicas: the trained networks, by operation and range, in the order of the seeds; as they were in the end.
+            errors there, and `diverged` (at the last checkpoint).
+        replicas: the trained networks, by operation and range, in the order of the seeds; as they were in the end, or
+            when they were retired.
         seconds: of training.
         network_steps: replicas times steps, whether or not a replica was retired on the way.
     """
@@ -51,18 +52,26 @@ class Benchmark:
         """The share of seeds that learn each operation from each range, with Wilson's 95% interval."""
         return rates(self.table)
 
+    def intervals(self) -> pd.DataFrame:
+        """For each operation and range: success with Wilson's interval, and of the runs with success, the mean step at
+        which they were solved and the mean sparsity error, with bootstrap intervals. Text, to read."""
+        return intervals(self.table)
+
     def beside(self, others: pd.DataFrame | None = None) -> pd.DataFrame:
         """The shares of this unit and of all others on the same operations: a row a unit, a column a range.
 
         Args:
-            others: a table like this one; that of all units of the book, if not given.
+            others: a table like this one; that of all units of the book, if not given. A unit of the same name stays
+                what it is, and this one's name is marked.
 
         Raises:
             FileNotFoundError: the book's table is not there.
         """
         others = stored() if others is None else others
-        ours = set(self.table.unit)
-        both = pd.concat([self.table, others[~others.unit.isin(ours) & others.operation.isin(self.table.operation)]])
+        others = others[others.operation.isin(self.table.operation)]
+        known = set(others.unit)
+        ours = self.table.assign(unit=[f"{name}, this run" if name in known else name for name in self.table.unit])
+        both = pd.concat([ours, others])
         shares = both.assign(success=both.success.astype(float)).groupby(["operation", "unit", "range"], sort=False)
         grid = shares.success.mean().unstack("range")[list(dict.fromkeys(both.range))]
         return grid.assign(all=grid.mean(axis=1)).sort_values(["operation", "all"], ascending=[True, False])
@@ -100,13 +109,14 @@ def benchmark(
         steps: updates of each replica; the table looks at it each thousand, at least ten times.
         recipe: how to train; what `unit.recipe(operation)` returns, or else Adam with a rate of 1e-3.
         retire: leave out replicas on which nothing more depends: they diverged, or their error in interpolation is
-            exactly zero, which no later checkpoint can be better than. It changes no result, and saves time.
+            exactly zero, which no later checkpoint can be better than. It saves time, and changes neither what is a
+            success nor when it was solved.
         workers: processes; all cores if not given.
 
     Raises:
         TypeError: something else than a class with two sizes.
         ValueError: an unknown operation; none given, and none named by the unit; a unit that returns another shape than
-            (batch, 1) for one of (batch, 2), or nothing finite on any range; no seeds.
+            (batch, 1) for one of (batch, 2), or nothing finite on any range, or that a stack cannot train; no seeds.
     """
     name = getattr(unit, "__name__", None)
     if not callable(unit) or isinstance(unit, nn.Module) or name is None:
@@ -114,15 +124,26 @@ def benchmark(
     operations = getattr(unit, "operations", None) if operation is None else operation
     if operations is None:
         raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, for {name} names none, got none")
+    if not isinstance(operations, Iterable):
+        raise TypeError(f"operation: expected one or several of {', '.join(OPERATIONS)}, got {operations!r}")
     operations = [operations] if isinstance(operations, str) else list(operations)
     for each in operations:
         checks.one_of(each, list(OPERATIONS), "operation")
     checks.at_least(len(operations), 1, "number of operations")
+    checks.distinct(operations, "operations")
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds: expected some whole numbers, one for each replica of a range, got {seeds!r}")
     seeds = list(seeds)
     checks.at_least(len(seeds), 1, "number of seeds")
+    checks.at_least(steps, 1, "steps")
     make = maker(unit)
     measures = _try(make, name, operations)
-    runs = [_one(make, unit, name, each, seeds, steps, recipe, batch, retire, workers, measures) for each in operations]
+    recipes = {each: _recipe(unit, name, each, recipe) for each in operations}
+    for each in operations:  # two replicas and one step, so that no error is left for later
+        _trial(name, lambda each=each: _one(make, name, each, seeds[:2], 1, recipes[each], batch, False, 1, measures))
+    runs = [
+        _one(make, name, each, seeds, steps, recipes[each], batch, retire, workers, measures) for each in operations
+    ]
     return Benchmark(
         pd.concat([run.table for run in runs], ignore_index=True),
         {key: part for run in runs for key, part in run.replicas.items()},
@@ -131,22 +152,37 @@ def benchmark(
     )
 
 
+def _recipe(unit: Callable[..., nn.Module], name: str, operation: str, given: Recipe | None) -> Recipe:
+    own = unit.recipe if hasattr(unit, "recipe") else lambda operation: Recipe()
+    recipe = own(operation) if given is None else given
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"{name}: expected a recipe (nalu.units.recipe.Recipe), got {recipe!r}")
+    return recipe
+
+
+def _trial(name: str, train: Callable[[], object]) -> None:
+    try:
+        train()
+    except RuntimeError as error:  # of vmap; what is wrong with the settings is a TypeError or ValueError
+        raise ValueError(
+            f"{name}: expected a unit that can be trained in a stack of replicas, whose equation takes no branch on "
+            f"its numbers and draws none, got: {error}"
+        ) from error
+
+
 def _one(
     make: Build,
-    unit: Callable[..., nn.Module],
     name: str,
     operation: str,
     seeds: list[int],
     steps: int,
-    recipe: Recipe | None,
+    recipe: Recipe,
     batch: int,
     retire: bool,
     workers: int | None,
     measures: Mapping[str, Callable[[nn.Module], Tensor]],
 ) -> Benchmark:
     tasks = ranges(operation, batch)
-    if recipe is None:
-        recipe = unit.recipe(operation) if hasattr(unit, "recipe") else Recipe()
     run = fit(
         {name: make}, tasks, seeds=seeds, steps=steps, lr=recipe.lr, clip=recipe.clip, clip_value=recipe.clip_value,
         penalty=recipe.penalty, penalty_below=recipe.penalty_below, restart=recipe.restart,
@@ -161,7 +197,8 @@ def _one(
 
 def decided(rows: pd.DataFrame) -> Bool[np.ndarray, " replica"]:
     """Of which replicas all later checkpoints can be left out: those that diverged, or have no error to lose."""
-    return (rows.diverged | (rows.interpolation == 0)).to_numpy()
+    lost = rows.diverged & ~np.isfinite(rows.interpolation)  # after a batch alone without a finite loss, all can go on
+    return (lost | (rows.interpolation == 0)).to_numpy()
 
 
 def summary(table: pd.DataFrame, tasks: Mapping[str, SingleModule]) -> pd.DataFrame:
@@ -203,6 +240,19 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(list(estimates.values()), index=index).set_axis(["rate", "low", "high", "seeds"], axis=1)
 
 
+def intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """See `Benchmark.intervals`; a dash where no run is a success, or no weights are known."""
+    rows = {}
+    for key, group in table.groupby(["unit", "operation", "range"], sort=False, observed=True):
+        solved = group[group.success.astype(bool)]
+        rows[key] = {
+            "success": format(rate(group.success.to_numpy(dtype=bool)), ".2f"),
+            "solved at": format(estimate(solved.solved_at), ",.0f") if len(solved) else "–",
+            "sparsity error": format(estimate(solved.sparsity), ".1e") if solved.sparsity.count() else "–",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["unit", "operation", "range"])
+
+
 def stored() -> pd.DataFrame:
     """The table of all units of the book.
 
@@ -226,8 +276,7 @@ def maker(unit: Callable[..., nn.Module]) -> Build:
         known = inspect.signature(unit).parameters.values()
     except (TypeError, ValueError):  # some classes written in C tell nothing
         known = ()
-    passed = any(p.name == "generator" or p.kind is p.VAR_KEYWORD for p in known)
-    return partial(_make, unit, passed)
+    return partial(_make, unit, any(p.name == "generator" for p in known))
 
 
 def _make(unit: Callable[..., nn.Module], passed: bool, generator: torch.Generator) -> nn.Module:
@@ -245,8 +294,11 @@ def _try(make: Build, name: str, operations: list[str]) -> dict[str, Callable[[n
     finite = False
     for task in ranges(operations[0], batch=4).values():
         x, _ = task.draw(torch.Generator().manual_seed(0), 1)
-        with torch.no_grad():
-            y = network(x[0])
+        try:
+            with torch.no_grad():
+                y = network(x[0])
+        except RuntimeError as error:
+            raise ValueError(f"{name}: expected a unit of inputs of shape (4, 2), got: {error}") from error
         if not isinstance(y, Tensor) or y.shape != (4, 1):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise ValueError(f"{name}: expected outputs of shape (4, 1) for inputs of shape (4, 2), got {got}")

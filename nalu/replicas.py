@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
@@ -26,12 +27,15 @@ each has its own."""
 
 FORMAT = "nalu.replicas.1"
 
+GLOBAL = threading.Lock()
+"""Held by who seeds torch's global generator, of which there is one for all threads."""
+
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def build(make: Build, seed: int) -> nn.Module:
     """The network that `make` makes from a seed. Also torch's global one is seeded, for modules that know no other."""
-    with torch.random.fork_rng(devices=[]):
+    with GLOBAL, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone: torch.manual_seed would change all devices'
         return make(torch.Generator().manual_seed(seed))
 

@@ -41,8 +41,8 @@ def sweep(
     """Run each setting of a grid as a job, and keep each job's table as soon as it ends.
 
     A sweep that was stopped is called again in the same way, and runs only the jobs that are missing. They are known by
-    the function's name, the version and the setting: sweeps of other functions, versions or grids may use the same
-    folder, one at a time.
+    the function's name and source, the version and the setting: sweeps of other functions, versions or grids may use
+    the same folder, one at a time.
 
     A job is one process, in which joblib starts no others: stack replicas inside of it. To spread jobs over a cluster,
     make a `dask.distributed.Client` and call this inside `with joblib.parallel_config(backend="dask")`. Only this
@@ -53,7 +53,7 @@ def sweep(
         grid: different settings with the same names, of values that JSON gives back as they were: finite numbers,
             strings, booleans, None, and lists and dictionaries of them.
         folder: made if it does not exist. It holds nothing but results of sweeps.
-        version: of `run`: change it whenever `run` would return something else.
+        version: of what `run` calls: change it whenever `run` would return something else with the same source.
         workers: processes; all cores if not given. One stays in this process. A cluster has its own number.
 
     Returns:
@@ -70,11 +70,12 @@ def sweep(
     if not isinstance(version, str | int) or isinstance(version, bool):
         raise TypeError(f"version: expected a string or a whole number, got {version!r}")
     workers = cpu_count() if workers is None else checks.at_least(workers, 1, "workers")
-    heads = [_line({"format": FORMAT, "run": _name(run), "version": version, "setting": each}) for each in settings]
+    head = {"format": FORMAT, "run": _name(run), "source": _source(run), "version": version}
+    heads = [_line({**head, "setting": each}) for each in settings]
     with _opened(folder) as folder:
         paths = [folder / f"{_digest(head)}.jsonl" for head in heads]
         kept = _kept(folder)
-        jobs = [(k, run, settings[k], os.getpid()) for k, path in enumerate(paths) if path not in kept]
+        jobs = [(k, run, settings[k]) for k, path in enumerate(paths) if path not in kept]
         failed = {}
         silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
         with tqdm(total=len(paths), initial=len(paths) - len(jobs), unit=" jobs", leave=False, disable=silent) as bar:
@@ -126,6 +127,14 @@ def _name(run: Run) -> str:
     if run.__module__ != "__main__":
         return f"{run.__module__}.{run.__qualname__}"
     return f"{main.__spec__.name if main.__spec__ else Path(getattr(main, '__file__', 'main')).stem}.{run.__qualname__}"
+
+
+def _source(run: Run) -> str:
+    """What tells functions of one name apart, such as those of two notebooks."""
+    try:
+        return _digest(inspect.getsource(run).encode())
+    except OSError:  # typed where nothing keeps it
+        return ""
 
 
 def _line(content: object) -> bytes:
@@ -196,7 +205,7 @@ def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
     client = getattr(get_active_backend()[0], "client", None)
     if jobs and client is None:
         parallel = Parallel(min(workers, len(jobs)), return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(delayed(_attempt)(*job) for job in jobs)
+        yield from parallel(delayed(_attempt)(*job, os.getpid()) for job in jobs)
     elif jobs:
         # joblib's own loop waits for ever for a job that kills its workers, and repeats one whose worker dies later.
         from dask.distributed import as_completed
@@ -215,8 +224,15 @@ def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
             client.cancel(list(waiting))
 
 
-def _attempt(k: int, run: Run, setting: dict[str, object], caller: int) -> Outcome:
-    """Do a job. Its errors come back as text, for not every error can travel between processes."""
+def _attempt(k: int, run: Run, setting: dict[str, object], caller: int | None = None) -> Outcome:
+    """Do a job. Its errors come back as text, for not every error can travel between processes.
+
+    Args:
+        caller: the process that sweeps, on this machine. A worker that has lost it starts no other job, for it was
+            killed, and a sweep that goes on in its place does them all.
+    """
+    if caller not in (None, os.getpid(), os.getppid()):
+        os._exit(1)
     if os.getpid() != caller:
         os.environ["TQDM_DISABLE"] = "1"  # the bars of several processes would overwrite each other
     try:

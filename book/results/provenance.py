@@ -16,10 +16,9 @@ HERE = Path(__file__).parent
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Store a table, behind a line that tells where its numbers come from. It is replaced in one step."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     made = {
         "command": "make paper",
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -28,6 +27,18 @@ def write(table: pd.DataFrame, path: Path) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format="%.6g"))
     os.replace(draft, path)
+
+
+def _commit() -> str:
+    """The commit that is checked out, with a + behind it where the package differs from it."""
+    try:
+        commit, changes = (
+            subprocess.run(["git", *command], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "../../nalu"])
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return "unknown"
+    return commit + ("+" if changes else "")
 
 
 def version() -> str:

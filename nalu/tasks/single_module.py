@@ -70,10 +70,15 @@ class SingleModule:
                     "benchmark's, got none"
                 )
             object.__setattr__(self, "beyond", known)
+        try:
+            object.__setattr__(self, "beyond", tuple((low, high) for low, high in self.beyond))
+        except TypeError as error:
+            raise TypeError(f"beyond: expected pairs of numbers, such as ((2, 6),), got {self.beyond!r}") from error
         for low, high in self.beyond:
             checks.span(low, high, "the range of extrapolation")
-        if self.operation == "a / b" and known is None and self.low <= 0 <= self.high:
-            raise ValueError(f"a / b: expected a range of divisors without zero, got [{self.low}, {self.high}]")
+        for low, high in (*self.beyond, *([(self.low, self.high)] if known is None else [])):
+            if self.operation == "a / b" and low <= 0 <= high:
+                raise ValueError(f"a / b: expected a range of divisors without zero, got [{low}, {high}]")
 
     @property
     def family(self) -> tuple[str, int]:

@@ -18,7 +18,9 @@ class INALU(Unit):
     gate g does not depend on the input. Each W is tanh(W_hat) * sigmoid(M_hat) of its own parameters. epsilon is 1e-7
     and omega 20. The penalty, the sum over the parameters of mean(max(20 - |parameter|, 0)), draws all weights and
     gates to where tanh and sigmoid are flat. From the authors' code, which the benchmark of Mistry et al. 2022 follows:
-    W_hat ~ N(0.88, 0.2²), M_hat ~ N(0.5, 0.2²), g ~ N(0, 0.2²).
+    W_hat ~ N(0.88, 0.2²), M_hat ~ N(0.5, 0.2²), g ~ N(0, 0.2²). That benchmark compares the error in interpolation,
+    taken anew each 1,000 steps, with the bounds of the penalty and of the restarts; ours compares the loss of each
+    batch, which is drawn from the same numbers.
 
     Shapes: W_a_hat, M_a_hat, W_m_hat, M_m_hat (out_features, in_features); g (out_features); W (out_features,
     2 in_features + 1), of W_a, W_m and sigmoid(g); x (..., in_features) -> y (..., out_features).

@@ -7,12 +7,16 @@ from nalu.schedules import Schedule
 
 @dataclass(frozen=True)
 class Restart:
-    """Draw a replica's parameters anew where its loss has stayed high.
+    """Draw a replica's parameters anew where its loss has stayed high, and does not fall.
+
+    The rule of the iNALU (Schlör et al. 2020, and its code). The losses since the last restart are cut into an earlier
+    and a later half. The mean of the later one is high, and that of the earlier one is no more than a standard
+    deviation of the later losses above it.
 
     Args:
         every: at steps that are multiples of this,
         after: where more than so many steps are done since the last restart,
-        above: and their mean loss is above this.
+        above: and the mean loss of the later half is above this.
     """
 
     every: int = 10
