@@ -31,16 +31,20 @@ VIEWS = {
 """Operations whose result lies in the memory of their operand."""
 
 PLAIN = {
-    getattr(getattr(aten, name), overload): getattr(torch, name)
+    getattr(getattr(aten, name), overload): getattr(torch, name, None) or getattr(Tensor, name)
     for overload, names in {
-        "default": "abs addcmul bmm cat exp log mm neg permute relu sigmoid split_with_sizes tanh unsqueeze",
-        "Tensor": "add div mul sub",
-        "int": "transpose unbind",
+        "default": "abs addcmul addcmul_ bmm cat clamp clone cos exp expand floor log logical_and_ minimum mm neg "
+        "permute relu sgn sigmoid sign sin split_with_sizes stack sum tanh unsqueeze view",
+        "Tensor": "add div eq gt lt mul sub",
+        "Scalar": "add div eq ge gt le lt masked_fill_ mul rsub sub",
+        "Tensor_Scalar": "pow",
+        "int": "select transpose unbind",
         "dim_IntList": "sum",
         "dim": "mean",
+        "self": "where",
     }.items()
     for name in names.split()
-} | {aten.addcmul_.default: torch.Tensor.addcmul_, aten.view.default: torch.Tensor.view}
+}
 """Frequent operations as functions of torch, which are called a microsecond faster than those of torch.ops."""
 
 
@@ -80,7 +84,8 @@ def training_step(
             if penalty_below is not None:
                 penalties = torch.where(losses.detach() < penalty_below, penalties, 0.0)
             total = losses + penalties
-        gradients = torch.autograd.grad(total.sum(), values, materialize_grads=True)
+        start = torch.ones(len(replicas), dtype=total.dtype, device=total.device)
+        gradients = torch.autograd.grad(total, values, start, materialize_grads=True)
         return losses.detach(), torch.cat([rows(g).reshape(-1, len(replicas)) for g in gradients])
 
     operands = [x, y, penalty_weight, *unpack(replicas.state.detach(), replicas.shapes).values()]
@@ -90,6 +95,7 @@ def training_step(
     replicas.network.eval()
     _simplify(traced.graph)
     operands = _hoist(traced.graph, operands)
+    _copy_less(traced.graph)
     for node in traced.graph.nodes:
         node.target = PLAIN.get(node.target, node.target)
     traced.recompile()
@@ -191,7 +197,7 @@ def _simplify(graph: fx.Graph) -> None:
 def _elementwise(node: fx.Node) -> bool:
     operation = node.target
     known = isinstance(operation, torch._ops.OpOverload) and torch.Tag.pointwise in operation.tags
-    return known and not operation._schema.is_mutable and not node.kwargs and operation is not aten.clone.default
+    return known and not _writes(node) and not node.kwargs and operation is not aten.clone.default
 
 
 def _common_order(nodes: list[fx.Node]) -> list[int] | None:
@@ -203,12 +209,23 @@ def _common_order(nodes: list[fx.Node]) -> list[int] | None:
 
 
 def _hoist(graph: fx.Graph, operands: list[Tensor]) -> list[Tensor]:
-    """Take views of the operands, which stay where they lie, out of the step; return the operands that are left."""
+    """Take out of the step what is the same in all of them; return the operands that are left.
+
+    That is views of the operands, which stay where they lie, and what follows from numbers that never change, such as
+    the ones that a gradient starts from.
+    """
     known = dict(zip(graph.find_nodes(op="placeholder"), operands, strict=True))
+    fixed: set[fx.Node] = set()
+    written = {_origin(node.args[0]) for node in graph.nodes if _writes(node)}
     for node in graph.nodes:
-        if node.target in VIEWS and all(source in known for source in node.all_input_nodes):
+        sources = node.all_input_nodes
+        view = node.target in VIEWS and all(source in known for source in sources)
+        constant = node.op == "call_function" and node not in written and fixed.issuperset(sources) and _settled(node)
+        if view or constant:
             args, kwargs = fx.map_arg((node.args, node.kwargs), known.__getitem__)
             known[node] = node.target(*args, **kwargs)
+        if constant:
+            fixed.add(node)
     left = []
     for node, value in known.items():
         if any(user not in known for user in node.users):
@@ -218,7 +235,34 @@ def _hoist(graph: fx.Graph, operands: list[Tensor]) -> list[Tensor]:
             left.append(value)
     for node in reversed(known):
         graph.erase_node(node)
+    graph.eliminate_dead_code()
     return left[::-1]  # each new placeholder went in front of the last
+
+
+def _copy_less(graph: fx.Graph) -> None:
+    """Copy only what does not lie as it should: since the trace, permutations have moved."""
+    written = {_origin(node.args[0]) for node in graph.nodes if _writes(node)}
+    for node in graph.find_nodes(op="call_function", target=aten.clone.default):
+        if written.isdisjoint((node, _origin(node.args[0]))) and node.kwargs == {
+            "memory_format": torch.contiguous_format
+        }:
+            node.target, node.kwargs = Tensor.contiguous, {}
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _settled(node: fx.Node) -> bool:
+    """Whether an operation returns the same whenever its operands are the same, and leaves them as they are."""
+    return not _writes(node) and torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ())
+
+
+def _origin(node: fx.Node) -> fx.Node:
+    """What a view lies in the memory of."""
+    while node.target in VIEWS:
+        node = node.args[0]
+    return node
 
 
 def _same(node: fx.Node, source: fx.Node) -> bool:

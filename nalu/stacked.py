@@ -39,7 +39,7 @@ def product(
     if m * n * k > LARGE and min(m, n, k) >= WIDE:
         y = torch.bmm(a.permute(2, 0, 1).contiguous(), b.permute(2, 1, 0).contiguous()).permute(1, 2, 0).contiguous()
         return y if start is None else y + start
-    if m * n * replicas < SMALL:  # few operations: all products, then one sum
+    if k > 2 and m * n * replicas < SMALL:  # few operations: all products, then one sum
         y = (a.unsqueeze(1) * b.unsqueeze(0)).sum(2)
         return y if start is None else y + start
     # Few passes over memory: one fused multiply-add for each term.
