@@ -26,7 +26,7 @@ UNITS += ["MCFC", "MulMCFC", "SignedMulMCFC"]
 def one(unit: str, operation: str) -> pd.DataFrame:
     """A unit on an operation, from all ranges and seeds."""
     run = benchmark(getattr(nalu, unit), operation, workers=1)
-    return run.table.assign(seconds=round(run.seconds, 1), network_steps=run.network_steps)
+    return run.table.assign(seconds=round(run.seconds, 1))
 
 
 def main() -> None:
