@@ -38,8 +38,8 @@ SEARCH = [
     if not (model == "pairs + NALU" and hidden > 6)  # has no LSTM
 ]
 LONG = [
-    {"model": "LSTM + NALU, every", "hidden": hidden, "lr": 0.02, "batch": 4, "steps": 300_000, "replicas": replicas}
-    for hidden, replicas in ((6, 120), (8, 40))
+    {"model": "LSTM + NALU, every", "hidden": hidden, "lr": 0.02, "batch": 4, "steps": steps, "replicas": replicas}
+    for hidden, steps, replicas in ((6, 300_000, 120), (8, 300_000, 40), (6, 600_000, 120))
 ]
 
 
