@@ -240,6 +240,11 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(list(estimates.values()), index=index).set_axis(["rate", "low", "high", "seeds"], axis=1)
 
 
+def overall(table: pd.DataFrame) -> Estimate:
+    """The share of all runs with success, over all ranges. Its interval resamples seeds, which the ranges share."""
+    return estimate(table.groupby("seed").success.mean())
+
+
 def intervals(table: pd.DataFrame) -> pd.DataFrame:
     """See `Benchmark.intervals`; a dash where no run is a success, or no weights are known."""
     rows = {}

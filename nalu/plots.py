@@ -152,6 +152,8 @@ def strip_panels(
 def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
     """Shares between 0 and 1 as coloured cells with their number in percent, a panel for each grid.
 
+    Only what is all is 100, and only what is none is 0.
+
     Args:
         grids: by title, a row and a column for each cell.
         columns: panels in a row, at most.
@@ -161,9 +163,10 @@ def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
     tallest = max(len(grid) for grid in grids.values())
     figure, all_axes = plt.subplots(rows, columns, figsize=(7, (0.6 + 0.2 * tallest) * rows), squeeze=False)
     for axes, (title, grid) in zip(all_axes.flat, grids.items(), strict=False):
+        percent = (100 * grid).round().clip(1, 99).where((grid > 0) & (grid < 1), 100 * grid)
         sns.heatmap(
-            grid, ax=axes, vmin=0, vmax=1, cmap="crest", cbar=False, annot=(100 * grid).round().astype(int), fmt="d",
-            annot_kws={"size": 6}, linewidths=0.5,
+            grid, ax=axes, vmin=0, vmax=1, cmap="crest", cbar=False, annot=percent, fmt=".0f",
+            annot_kws={"size": 7}, linewidths=0.5,
         )  # fmt: skip
         axes.set(title=title, xlabel="", ylabel="")
         axes.tick_params(left=False, bottom=False, labelsize=7)
