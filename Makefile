@@ -32,7 +32,7 @@ book: execute ## build the site from the executed notebooks, and print where it 
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests
 
-quick: .venv/.ready ## everything at the fast scale, in under a minute, without the slow tests
+quick: .venv/.ready ## everything at the fast scale, in a few minutes, without the slow tests
 	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 --output-sync=target quick-notebooks quick-tests
 
 quick-notebooks:
