@@ -6,14 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nalu.streams import stream
+from nalu.streams import DATA, SHARED_DATA, stream
 from nalu.tasks import Scaled, Task
 
 BLOCK = 100
 """Steps whose random batches are drawn together, for drawing is slow by the call and fast by the number."""
-
-DATA, SHARED_DATA = 1, 2
-"""The streams of a replica's own data, with its seed, and of data that all share: apart from any initialisation."""
 
 
 class Batches:
@@ -81,7 +78,8 @@ class Batches:
     def _draw(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of the next steps, the streams' axis last; of scaled tasks the noise, twice."""
         if self.scaled:
-            noise = [self.tasks[task].noise(g, BLOCK) for (task, _), g in self.generators.items()]
+            shape = next(iter(self.tasks.values())).noise
+            noise = [torch.rand(BLOCK, *shape, generator=g) for g in self.generators.values()]
             xs = torch.stack(noise, -1).to(self.like)
             return zip(xs, xs, strict=True)
         drawn = [self.tasks[task].draw(g, BLOCK if self.fresh else 1) for (task, _), g in self.generators.items()]

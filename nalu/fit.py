@@ -20,6 +20,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from nalu import checks
+from nalu.engine import native
 from nalu.metrics import mean_absolute_error
 from nalu.program import Loss
 from nalu.replicas import Build, Replicas, build, stackable
@@ -55,12 +56,14 @@ class Fit:
         replicas: the trained networks by model, in the order of the seeds; with several tasks, by (model, task).
         seconds: wall-clock time of the training.
         network_steps: replicas times steps, whether or not a replica was retired on the way.
+        engines: which way each model was trained: "native", by C made for it; or "torch" and why.
     """
 
     table: pd.DataFrame
     replicas: dict[str, Replicas] | dict[tuple[str, str], Replicas]
     seconds: float
     network_steps: int
+    engines: dict[str, str]
 
 
 def fit(
@@ -154,36 +157,50 @@ def fit(
         raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
 
     start = time.perf_counter()
-    stacks = _stacks(models, list(tasks), seeds, dtype, device)
-    run = partial(
-        train,
-        rules=Rules(
-            steps, loss, partial(optimizer, lr=lr), schedule, clip, clip_value, penalty, penalty_below, restart, retire
-        ),
-        tasks=tasks,
-        models=dict(models) if restart else {},
-        stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}),
-        checkpoint=partial(checkpoint, tests=tests, error=error, measures=measures),
-    )  # fmt: skip
-    examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0])
-    jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
-    sizes = [(stop - first) * steps for _, (first, stop) in jobs]
-    with _progress(sizes) as counter:
-        results = Parallel(min(workers, len(jobs)), batch_size=1)(
-            delayed(run)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
-            for k, (stack, part) in enumerate(jobs)
-        )
+    rules = Rules(
+        steps, loss, partial(optimizer, lr=lr), schedule, clip, clip_value, penalty, penalty_below, restart, retire
+    )
+    stops = sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()})
+    watch = native.Watch(stops, tests, error, measures)
+    networks = {name: _networks(name, make, seeds) for name, make in models.items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads on tensors this small wait for each other longer than they work
+    try:
+        stack = partial(_stack, tasks=list(tasks), seeds=seeds, dtype=dtype, device=device)
+        singles = {name: stack({name: made}) for name, made in networks.items()}
+        alone = {name: (single.replicas, single.labels) for name, single in singles.items()}
+        compiled, engines = native.compiled(alone, models, rules, tasks, watch, workers)
+        groups = [group for model in compiled.values() for group in native.groups(model, workers)]
+        left = _families({name: made for name, made in networks.items() if name not in compiled})
+        # Long jobs first, so that short ones fill the gaps.
+        stacks = sorted(map(stack, left), key=lambda stack: stack.replicas.state.numel(), reverse=True)
+        examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0]) if stacks else 0
+        jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
+        run = partial(
+            train, rules=rules, tasks=tasks, models=dict(models) if restart else {}, stops=stops,
+            checkpoint=partial(checkpoint, tests=tests, error=error, measures=measures),
+        )  # fmt: skip
+        sizes = [group.size * steps for group in groups] + [(stop - first) * steps for _, (first, stop) in jobs]
+        with _progress(sizes) as counter:
+            tables = native.train(groups, counter, workers)
+            results = Parallel(min(workers, len(jobs) or 1), batch_size=1)(
+                delayed(run)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
+                for k, (stack, part) in enumerate(jobs, len(groups))
+            )
+    finally:
+        torch.set_num_threads(threads)
     for (stack, (first, _)), (_, trained) in zip(jobs, results, strict=True):
         stack.replicas.put(first, trained)
+    stacks += [singles[name] for name in compiled]
     replicas = {key: part for stack in stacks for key, part in stack.groups()}
-    table = pd.concat([table for table, _ in results], ignore_index=True)
+    table = pd.concat([*tables, *(table for table, _ in results)], ignore_index=True)
     for column, order in {"model": list(models), "task": list(tasks), "seed": seeds}.items():
         table[column] = pd.Categorical(table[column], categories=order)  # the caller's order
     table = table.sort_values(["model", "task", "seed", "step"], ignore_index=True).astype({"seed": "int64"})
     found = {(name, key): replicas[name, key] for name in models for key in tasks}
     if not isinstance(task, Mapping):
         table, found = table.drop(columns="task"), {name: part for (name, _), part in found.items()}
-    return Fit(table, found, time.perf_counter() - start, sum(sizes))
+    return Fit(table, found, time.perf_counter() - start, sum(sizes), engines)
 
 
 def _tasks(
@@ -221,33 +238,41 @@ class _Stack:
             yield keys[first], self.replicas.take(first, stop)
 
 
-def _stacks(
-    models: Mapping[str, Build], tasks: list[str], seeds: list[int], dtype: torch.dtype, device: torch.device | str
-) -> list[_Stack]:
-    families: list[dict[str, list]] = []
-    for name, make in models.items():
-        if not callable(make) or isinstance(make, nn.Module):
-            raise TypeError(f"expected a function that makes {name} from a generator, got {make!r}")
-        networks = [build(make, seed) for seed in seeds]
-        if not isinstance(networks[0], nn.Module):
-            raise TypeError(f"expected a function that makes {name} as a module, got {networks[0]!r} from it")
-        if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
-            raise ValueError(
-                f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}"
-            )
+def _networks(name: str, make: Build, seeds: list[int]) -> list[nn.Module]:
+    """A model's untrained networks."""
+    if not callable(make) or isinstance(make, nn.Module):
+        raise TypeError(f"expected a function that makes {name} from a generator, got {make!r}")
+    networks = [build(make, seed) for seed in seeds]
+    if not isinstance(networks[0], nn.Module):
+        raise TypeError(f"expected a function that makes {name} as a module, got {networks[0]!r} from it")
+    if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
+        raise ValueError(f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}")
+    return networks
+
+
+def _families(models: Mapping[str, list[nn.Module]]) -> list[dict[str, list[nn.Module]]]:
+    """Models that can share a stack, together."""
+    families: list[dict[str, list[nn.Module]]] = []
+    for name, networks in models.items():
         for family in families:
             if all(stackable(others[0], networks[0]) for others in family.values()):
                 family[name] = networks
                 break
         else:
             families.append({name: networks})
-    stacks = []
-    for family in families:
-        replicas = Replicas([network for networks in family.values() for _ in tasks for network in networks])
-        labels = [(name, task, seed) for name in family for task in tasks for seed in seeds]
-        stacks.append(_Stack(replicas.to(dtype).to(device), labels))
-    # Long jobs first, so that short ones fill the gaps.
-    return sorted(stacks, key=lambda stack: stack.replicas.state.numel(), reverse=True)
+    return families
+
+
+def _stack(
+    family: Mapping[str, list[nn.Module]],
+    tasks: list[str],
+    seeds: list[int],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> _Stack:
+    replicas = Replicas([network for networks in family.values() for _ in tasks for network in networks])
+    labels = [(name, task, seed) for name in family for task in tasks for seed in seeds]
+    return _Stack(replicas.to(dtype).to(device), labels)
 
 
 def _parts(replicas: Replicas, examples: int, workers: int) -> list[tuple[int, int]]:

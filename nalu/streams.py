@@ -3,6 +3,10 @@
 import numpy as np
 import torch
 
+DATA, SHARED_DATA, RESTARTS = 1, 2, 5
+"""The streams of a replica's own data, with its seed; of data that all share; and of new starts, with a replica's seed
+and how many it has had: all apart from any initialisation."""
+
 
 def stream(*key: int) -> torch.Generator:
     """A generator for a key of whole numbers >= 0, such as what it is for and a replica's seed.

@@ -18,12 +18,9 @@ from nalu.batches import Batches, like
 from nalu.program import Loss, projection, training_step
 from nalu.replicas import Build, Inputs, Replicas, build
 from nalu.schedules import Schedule
-from nalu.streams import seed_of
+from nalu.streams import RESTARTS, seed_of
 from nalu.tasks import Task
 from nalu.units.recipe import Restart
-
-RESTARTS = 5
-"""The stream of new starts, with a replica's seed and how many it has had."""
 
 CROWD = 0.75
 """Replicas are retired once so small a share of those in training is left, for the smaller stack is traced anew."""

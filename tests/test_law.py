@@ -263,8 +263,9 @@ class InDouble(SingleModule):
     """Draws the same numbers, scaled in float64 as the engine does here."""
 
     def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
-        x = self.low + (self.high - self.low) * self.noise(generator, steps).double()
-        return x, self.target(x)
+        noise = torch.rand(steps, *self.noise, generator=generator).double()
+        x, y = self.examples(noise.movedim(0, -1), self.low, self.high)
+        return x.movedim(-1, 0), y.movedim(-1, 0)
 
 
 def test_tasks_that_share_their_noise() -> None:

@@ -33,20 +33,20 @@ class Task(Protocol):
 
 @runtime_checkable
 class Scaled(Task, Protocol):
-    """A task whose examples are noise, made to scale number by number.
+    """A task whose examples are made of uniform random numbers, one network's at a time or many.
 
     In one stack, all tasks of a family share the noise: it is drawn once for each seed, and not for each task. Replicas
     of one task have different seeds, so they are as independent as before; the same seed of two tasks is not.
     """
 
     family: Hashable
-    """What tasks must have in common to share noise: all that their `noise` and `examples` depend on but the scales."""
+    """What tasks must have in common to share noise: all that `noise` and `examples` depend on but the scales."""
 
     scales: tuple[float, ...]
     """Numbers that distinguish the tasks of a family, such as the ends of their ranges."""
 
-    def noise(self, generator: torch.Generator, steps: int) -> Float[Tensor, "steps batch in"]:
-        """Random numbers for the next steps."""
+    noise: tuple[int, ...]
+    """The shape of the numbers of a step, (batch, ...), uniform in [0, 1) as `torch.rand` draws them."""
 
     def examples(
         self, noise: Float[Tensor, "batch in *replica"], *scales: Float[Tensor, "*replica"] | float

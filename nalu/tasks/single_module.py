@@ -88,24 +88,25 @@ class SingleModule:
     def scales(self) -> tuple[float, float]:
         return self.low, self.high
 
-    def noise(self, generator: torch.Generator, steps: int) -> Float[Tensor, "steps batch 2"]:
-        noise = torch.rand(steps, self.batch, 2, generator=generator)
-        # 0.5 would be an exact 0 in the range [-2, 2], which float32 hits in half of the runs and float64, in which the
-        # published benchmark draws, never: a quotient of 0, or a logarithm, makes a replica NaN for good.
-        return noise.add_((noise == 0.5) * 2**-24)
+    @property
+    def noise(self) -> tuple[int, int]:
+        return self.batch, 2
 
     def examples(
         self, noise: Float[Tensor, "batch 2 *replica"], *scales: Float[Tensor, "*replica"] | float
     ) -> tuple[Float[Tensor, "batch 2 *replica"], Float[Tensor, "batch 1 *replica"]]:
         low, high = scales
-        x = low + (high - low) * noise
+        # 0.5 would be an exact 0 in the range [-2, 2], which float32 hits in half of the runs and float64, in which the
+        # published benchmark draws, never: a quotient of 0, or a logarithm, makes a replica NaN for good.
+        x = low + (high - low) * (noise + (noise == 0.5) * 2**-24)
         return x, OPERATIONS[self.operation](x[:, :1], x[:, 1:])
 
     def draw(
         self, generator: torch.Generator, steps: int
     ) -> tuple[Float[Tensor, "steps batch 2"], Float[Tensor, "steps batch 1"]]:
-        x = self.low + (self.high - self.low) * self.noise(generator, steps)
-        return x, self.target(x)
+        noise = torch.rand(steps, *self.noise, generator=generator)
+        x, y = self.examples(noise.movedim(0, -1), self.low, self.high)
+        return x.movedim(-1, 0), y.movedim(-1, 0)
 
     def target(self, x: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 1"]:
         """The operation on the two numbers."""

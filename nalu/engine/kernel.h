@@ -1,0 +1,30 @@
+/* What the functions of a kernel have in common. */
+
+/* Short sums are written out by the compiler. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* How far outputs are from their targets, added up in float64, in which a sum of many small numbers stays exact enough. */
+typedef double D __attribute__((vector_size(16 * sizeof(double)), aligned(64)));
+typedef long long L __attribute__((vector_size(16 * sizeof(double)), aligned(64)));
+
+static inline __attribute__((always_inline)) D error(V out, REAL y, int squared) {
+  D d = __builtin_convertvector(out, D) - (double)y;
+  return squared ? d * d : (D)((L)d & 0x7fffffffffffffff);
+}
+
+/* A function that tests a network, tile by tile, on points that all replicas share. Behind the last point there is room
+   for a whole tile. */
+#define TEST(TILE, INPUTS, OUTPUTS) \
+  void test(V *P, const REAL *x, const REAL *y, long points, int squared, V *out, V *S, D *sum) { \
+    D total = {}; \
+    for (long k = 0; k < points; k += TILE) { \
+      predict(P, 0, 0, x + k * INPUTS, 0, 0, out, S, 1); \
+      for (long q = 0; q < OUTPUTS * (points - k < TILE ? points - k : TILE); q++) \
+        total += error(out[q], y[k * OUTPUTS + q], squared); \
+    } \
+    *sum = total; \
+  }

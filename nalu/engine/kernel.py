@@ -1,0 +1,280 @@
+"""A model in C: its training step, its outputs and its measures, for sixteen replicas at a time."""
+
+import ctypes
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nalu.engine.compiler import library
+from nalu.engine.emitter import HEADERS, Emitter
+from nalu.engine.optimisers import Optimiser
+from nalu.engine.rules import Unknown
+from nalu.engine.step import Objective, holding, training_step
+from nalu.engine.trace import trace
+
+LANES = 16
+"""Replicas side by side: a vector of the C."""
+
+TILE = 64
+"""Points of a test set whose outputs are computed together."""
+
+POINTER, LONG, INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+
+
+def array(*shape: int, dtype: type) -> np.ndarray:
+    """Zeros that start where a vector may: at a multiple of 64 bytes."""
+    size = math.prod(shape)
+    room = np.zeros(size + 64, dtype)
+    start = -room.ctypes.data // room.itemsize % (64 // room.itemsize)
+    return room[start : start + size].reshape(shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a step is given besides the state.
+
+    Attributes:
+        batch: tensors of a step's batch for one replica: inputs and targets, or the numbers that they are made of.
+        shared: whether all replicas train on the same batch.
+        numbers: names of the numbers behind the optimiser's, such as the ends of a range.
+    """
+
+    batch: Sequence[Tensor]
+    shared: bool = False
+    numbers: Sequence[str] = ()
+
+
+class Kernel:
+    """The C functions of one network, compiled.
+
+    Args:
+        network: of which only what its parameters hold does not matter.
+        objective, optimiser: of the step.
+        layout: of its batch.
+        inputs: an example of what it is tested on, for as many points as there are; none are tested on if not given.
+        measures: functions of the network that return a number.
+        dtype: float32, or float64 to compare trajectories.
+        target, compiler: see `nalu.engine.compiler.library`.
+
+    Attributes:
+        source: its C.
+        numbers: names of the numbers of a step, in their order.
+
+    Raises:
+        Unknown: an operation that has no C here.
+        NoCompiler, CompilerFailed: see `nalu.engine.compiler`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        optimiser: Optimiser,
+        layout: Layout,
+        *,
+        inputs: Tensor | None = None,
+        measures: Mapping[str, Callable[[nn.Module], Tensor]] | None = None,
+        dtype: torch.dtype = torch.float32,
+        target: str = "native",
+        compiler: str | None = None,
+    ) -> None:
+        self.single = dtype == torch.float32
+        self.dtype = np.float32 if self.single else np.float64
+        self._target, self._compiler = target, compiler
+        self.names = [name for name, _ in network.named_parameters()]
+        parameters = [p.detach().to(dtype) for p in network.parameters()]
+        self.sizes = [p.numel() for p in parameters]
+        self.parameters = sum(self.sizes)
+        self.moments = optimiser.moments
+        functions = [self._train(network, objective, optimiser, layout, parameters)]
+        self.inputs = self.outputs = 0
+        if inputs is not None:
+            functions.append(self._predict(network, inputs, parameters))
+        self.measures = list(measures or {})
+        for k, measure in enumerate((measures or {}).values()):
+            functions.append(self._measure(network, measure, k, parameters))
+        kinds = ("float", "int") if self.single else ("double", "long long")
+        self.body = "\n\n".join(functions) + "\n"
+        self.source = "\n".join(
+            [f"#define SINGLE {int(self.single)}", *HEADERS, f"/* One network, of {kinds[0]}s. */", self.body]
+        )
+
+    def _train(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        optimiser: Optimiser,
+        layout: Layout,
+        parameters: list[Tensor],
+    ) -> str:
+        batch = [part.to(parameters[0].dtype) if part.is_floating_point() else part for part in layout.batch]
+        self.numbers = [*(["weight"] if objective.penalised else []), *optimiser.names, *layout.numbers]
+        network.train()
+        graph = trace(
+            training_step(network, objective, optimiser),
+            parameters,
+            [[torch.full_like(p, start) for start in optimiser.moments] for p in parameters],
+            batch,
+            [torch.tensor(0.5, dtype=parameters[0].dtype) for _ in self.numbers],
+        )
+        network.eval()
+        moments = [f"{letter}_{name}" for name in self.names for letter in "mv"[: len(optimiser.moments)]]
+        data = ["noise"] if len(batch) == 1 else ["x", "y"]
+        emitter = Emitter(
+            graph,
+            state=[*self.names, *moments],
+            **{"shared" if layout.shared else "own": data},
+            numbers=self.numbers,
+            updated=len(self.names) + len(moments),
+            batch=batch[0].shape[0],
+            single=self.single,
+        )
+        self.state_size, self.scratch_size = emitter.state_size, emitter.scratch_size
+        self.own_size, self.shared_size = emitter.own_size, emitter.shared_size
+        return emitter.emit("train")
+
+    def _predict(self, network: nn.Module, inputs: Tensor, parameters: list[Tensor]) -> str:
+        dtype = parameters[0].dtype
+        x = inputs.to(dtype) if inputs.is_floating_point() else inputs
+        x = torch.cat([x] * (1 + TILE // len(x)))[:TILE]
+
+        def predict(parameters: list[Tensor], x: Tensor) -> Tensor:
+            with holding(network, parameters):
+                return network(x).detach()
+
+        with torch.no_grad():
+            whole, half = predict(parameters, x), predict(parameters, x[: TILE // 2])
+        if not torch.allclose(whole[: TILE // 2], half, rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise Unknown("outputs that depend on the other examples of a batch")
+        emitter = Emitter(trace(predict, parameters, x), state=self.names, shared=["x"], batch=TILE, single=self.single)
+        self.inputs, self.outputs = x[0].numel(), whole[0].numel()
+        self.scratch_size = max(self.scratch_size, emitter.scratch_size)
+        return f"{emitter.emit('predict')}\n\nTEST({TILE}, {self.inputs}, {self.outputs})"
+
+    def _measure(self, network: nn.Module, measure: Callable, k: int, parameters: list[Tensor]) -> str:
+        def measured(parameters: list[Tensor]) -> Tensor:
+            with holding(network, parameters):
+                return measure(network).detach()
+
+        emitter = Emitter(trace(measured, parameters), state=self.names, single=self.single)
+        if emitter.out_size != 1:
+            raise Unknown(f"a measure of {emitter.out_size} numbers")
+        self.scratch_size = max(self.scratch_size, emitter.scratch_size)
+        return emitter.emit(f"measure_{k}")
+
+    @cached_property
+    def library(self) -> ctypes.CDLL:
+        """The functions, compiled at the first use."""
+        return ctypes.CDLL(str(library(self.source, single=self.single, target=self._target, compiler=self._compiler)))
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable]:
+        step = [POINTER, POINTER, LONG, POINTER, LONG, POINTER, POINTER, POINTER, LONG]
+        types = {"train": step, **{f"measure_{k}": step for k in range(len(self.measures))}}
+        types["seed"] = [POINTER, POINTER]
+        types["uniform"] = [POINTER, INT, POINTER, LONG]
+        if self.outputs:
+            types |= {"predict": step, "test": [POINTER, POINTER, POINTER, LONG, INT, POINTER, POINTER, POINTER]}
+        functions = {}
+        for name, arguments in types.items():
+            functions[name] = function = getattr(self.library, name)
+            function.argtypes, function.restype = arguments, INT if name == "uniform" else None
+        return functions
+
+    def array(self, *shape: int) -> np.ndarray:
+        """Zeros in the kernel's precision."""
+        return array(*shape, dtype=self.dtype)
+
+    def state(self, columns: np.ndarray) -> np.ndarray:
+        """The state of up to sixteen untrained networks, given their parameters; the last one fills what is left."""
+        state = self.array(self.state_size, LANES)
+        state[: self.parameters] = columns[:, np.minimum(np.arange(LANES), columns.shape[1] - 1)]
+        at = self.parameters
+        for size in self.sizes:
+            for start in self.moments:
+                state[at : at + size] = start
+                at += size
+        return state
+
+    def train(
+        self, state: np.ndarray, batch: np.ndarray, stride: int, numbers: np.ndarray, losses: np.ndarray, work: "Work"
+    ) -> None:
+        """Do as many steps as there are rows of numbers.
+
+        Args:
+            state: (numbers of the state, 16), changed in place.
+            batch: what the first step trains on, (numbers, 16) or, where it is shared, (numbers).
+            stride: from a step's batch to the next one's, in rows; 0 for the same in all of them.
+            numbers: (steps, numbers of a step).
+            losses: (steps, 16), filled with each step's loss before its update.
+        """
+        steps = len(numbers)
+        own, shared = (0, batch.ctypes.data) if self.shared_size else (batch.ctypes.data, 0)
+        at = numbers.ctypes.data, losses.ctypes.data, work.scratch.ctypes.data
+        self._functions["train"](state.ctypes.data, own, stride, shared, stride, *at, steps)
+
+    def errors(self, state: np.ndarray, x: np.ndarray, y: np.ndarray, squared: bool, work: "Work") -> np.ndarray:
+        """Each replica's mean absolute or squared error, in float64.
+
+        Args:
+            x: as `padded` returns it.
+            y: (points, outputs), contiguous.
+        """
+        at = work.tile.ctypes.data, work.scratch.ctypes.data, work.sums.ctypes.data
+        self._functions["test"](state.ctypes.data, x.ctypes.data, y.ctypes.data, len(y), int(squared), *at)
+        return work.sums / y.size
+
+    def predict(self, state: np.ndarray, x: np.ndarray, points: int, work: "Work") -> np.ndarray:
+        """Each replica's outputs, (points, outputs, 16).
+
+        Args:
+            x: as `padded` returns it.
+        """
+        tiles = -(-points // TILE)
+        out = self.array(tiles * TILE, self.outputs, LANES)
+        at = 0, 0, x.ctypes.data, TILE * self.inputs, 0, out.ctypes.data, work.scratch.ctypes.data
+        self._functions["predict"](state.ctypes.data, *at, tiles)
+        return out[:points]
+
+    def padded(self, x: Tensor) -> np.ndarray:
+        """Points of a test set with room for a whole tile behind the last."""
+        points = self.array(len(x) + TILE, self.inputs)
+        points[: len(x)] = x.reshape(len(x), -1).numpy()
+        points[len(x) :] = points[0]
+        return points
+
+    def measure(self, state: np.ndarray, k: int, work: "Work") -> np.ndarray:
+        """A measure of each replica."""
+        at = 0, 0, 0, 0, 0, work.tile.ctypes.data, work.scratch.ctypes.data
+        self._functions[f"measure_{k}"](state.ctypes.data, *at, 1)
+        return work.tile[0].copy()
+
+
+class Work:
+    """Memory that a thread computes in."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.scratch = kernel.array(kernel.scratch_size + 1, LANES)
+        self.tile = kernel.array(TILE * max(kernel.outputs, 1), LANES)
+        self.sums = array(LANES, dtype=np.float64)
+
+
+class Streams:
+    """Sixteen streams of random numbers: lane l has those of `torch.rand` with the generator of seeds[l]."""
+
+    def __init__(self, kernel: Kernel, seeds: Sequence[int]) -> None:
+        self.kernel, self.position = kernel, 624
+        self.words = array(624, LANES, dtype=np.uint32)
+        start = array(LANES, dtype=np.uint32)
+        start[:] = [seeds[min(lane, len(seeds) - 1)] for lane in range(LANES)]
+        kernel._functions["seed"](self.words.ctypes.data, start.ctypes.data)
+
+    def fill(self, numbers: np.ndarray) -> None:
+        """The next numbers, uniform in [0, 1), into the rows of an array."""
+        uniform = self.kernel._functions["uniform"]
+        self.position = uniform(self.words.ctypes.data, self.position, numbers.ctypes.data, len(numbers))

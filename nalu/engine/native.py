@@ -1,0 +1,487 @@
+"""Training with compiled steps: replicas in blocks of sixteen, blocks that share data in groups, groups on threads.
+
+What a replica becomes depends on its seed, its task and its recipe alone: not on who shares its block, nor on how many
+blocks, groups and threads there are.
+"""
+
+import copy
+import os
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from nalu import checks
+from nalu.engine.compiler import CompilerFailed, NoCompiler
+from nalu.engine.kernel import LANES, Kernel, Layout, Streams, Work
+from nalu.engine.optimisers import UnknownOptimiser, optimiser
+from nalu.engine.rules import Unknown
+from nalu.engine.step import Objective
+from nalu.metrics import mean_absolute_error, mean_squared_error
+from nalu.replicas import Build, Replicas, build
+from nalu.streams import DATA, RESTARTS, SHARED_DATA, seed_of, stream
+from nalu.tasks import Scaled, Task
+from nalu.training import Error, Label, Measure, Rules, TestSets
+from nalu.units.recipe import Restart
+
+DRAWN = 100
+"""Steps whose batches a task draws in one call, as everywhere: what it draws may depend on that."""
+
+SEGMENT = 100
+"""Steps between two looks at whether a replica has to start anew."""
+
+CACHED = 2**18
+"""Bytes of random numbers that are drawn at once: they are read again for each task while they are at hand."""
+
+ERRORS = {mean_absolute_error: False, mean_squared_error: True}
+"""The errors that are computed in C, and whether they are squares."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the table tells.
+
+    Attributes:
+        stops: the steps, from 0 up to the last, at which it has a row.
+        tests: the test sets of each task.
+        error: taken on them.
+        measures: taken of each network.
+    """
+
+    stops: Sequence[int]
+    tests: Mapping[str, TestSets]
+    error: Error
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is trained in C.
+
+    Attributes:
+        kernel: its C.
+        replicas, labels: its networks, by task and seed.
+        make: what makes them, should they start anew.
+    """
+
+    kernel: Kernel
+    replicas: Replicas
+    labels: list[Label]
+    make: Build
+    rules: Rules
+    tasks: Mapping[str, Task]
+    watch: Watch
+
+
+def compiled(
+    stacks: Mapping[str, tuple[Replicas, list[Label]]],
+    models: Mapping[str, Build],
+    rules: Rules,
+    tasks: Mapping[str, Task],
+    watch: Watch,
+    workers: int,
+) -> tuple[dict[str, Model], dict[str, str]]:
+    """The models that have C, and for each model how it is trained: "native", or "torch" and why.
+
+    The environment variable NALU_ENGINE forces one of them.
+
+    Raises:
+        ValueError: NALU_ENGINE is neither; or it is native, and a model has no C.
+    """
+    forced = os.environ.get("NALU_ENGINE", "")
+    checks.one_of(forced, ["", "native", "torch"], "NALU_ENGINE")
+    found: dict[str, Model] = {}
+    engines = dict.fromkeys(stacks, "torch, as NALU_ENGINE asks")
+    if forced == "torch":
+        return found, engines
+    for name, (replicas, labels) in stacks.items():
+        try:
+            kernel = _kernel(replicas, rules, tasks, watch)
+            found[name] = Model(kernel, replicas, labels, models[name], rules, tasks, watch)
+            engines[name] = "native"
+        except (Unknown, UnknownOptimiser) as reason:
+            engines[name] = f"torch, for there is no C for {reason}"
+    with ThreadPoolExecutor(workers) as pool:
+        problems = dict(zip(found, pool.map(_compile, [model.kernel for model in found.values()]), strict=True))
+    if problems := {name: problem for name, problem in problems.items() if problem}:
+        engines |= {name: f"torch, for {problem}" for name, problem in problems.items()}
+        warnings.warn(f"training takes the slow way: {next(iter(problems.values()))}", stacklevel=3)
+    found = {name: model for name, model in found.items() if engines[name] == "native"}
+    if forced and (others := [f"{name}: {how}" for name, how in engines.items() if name not in found]):
+        raise ValueError(f"NALU_ENGINE: expected models that can all be trained natively, got {'; '.join(others)}")
+    return found, engines
+
+
+def _compile(kernel: Kernel) -> str | None:
+    """Compile, and say what was in the way."""
+    try:
+        kernel.library  # noqa: B018
+    except (NoCompiler, CompilerFailed) as problem:
+        return str(problem).splitlines()[0]
+    return None
+
+
+def _kernel(replicas: Replicas, rules: Rules, tasks: Mapping[str, Task], watch: Watch) -> Kernel:
+    """The C of a model.
+
+    Raises:
+        Unknown, UnknownOptimiser: something in it has none.
+    """
+    dtype, tests = replicas.state.dtype, watch.tests
+    if replicas.state.device.type != "cpu":
+        raise Unknown(f"the device {replicas.state.device}")
+    if len(replicas.templates) > 1:
+        raise Unknown("networks that differ in more than their parameters")
+    network = copy.deepcopy(replicas.templates[0]).to(dtype).requires_grad_()
+    task = next(iter(tasks.values()))
+    scaled = _scaled(tasks)
+    if scaled:
+        layout = Layout([torch.rand(task.noise)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
+    else:
+        x, y = task.draw(torch.Generator().manual_seed(0), 1)
+        layout = Layout([x[0], y[0]], shared=task.shared)
+    objective = Objective(
+        rules.loss, task.examples if scaled else None, rules.penalty is not None, rules.penalty_below, rules.clip,
+        rules.clip_value,
+    )  # fmt: skip
+    sets = [x for sets in tests.values() for x, _ in sets.values()]
+    return Kernel(
+        network, objective, optimiser(rules.optimizer.func, rules.optimizer.keywords["lr"]), layout,
+        inputs=sets[0] if sets else None, measures=watch.measures, dtype=dtype,
+    )  # fmt: skip
+
+
+def _scaled(tasks: Mapping[str, Task]) -> bool:
+    """Whether the tasks differ in a few numbers only, so that they share what is drawn."""
+    scaled = all(isinstance(task, Scaled) and not task.shared and task.fresh for task in tasks.values())
+    return scaled and len({task.family for task in tasks.values()}) == 1
+
+
+@dataclass(eq=False)
+class Block:
+    """Up to sixteen replicas of one task.
+
+    Attributes:
+        labels: of its lanes.
+        columns: where the lanes come from.
+        state: parameters and moments, (numbers, 16).
+        numbers: of all steps, (steps, numbers).
+        left: the lanes that are still in training.
+    """
+
+    task: str
+    labels: list[Label]
+    columns: list[int]
+    state: np.ndarray
+    numbers: np.ndarray
+    left: Bool[np.ndarray, " lane"]
+    restarts: "Restarts | None" = None
+
+
+def numbers(model: Model, task: str, made: dict) -> np.ndarray:
+    """What each step is told: the penalty's weight, the optimiser's numbers, the task's scales."""
+    rules, kernel = model.rules, model.kernel
+    if "table" not in made:
+        shares = [step / rules.steps for step in range(rules.steps)]
+        lr = float(rules.optimizer.keywords["lr"])
+        rates = np.array([lr * rules.schedule(s) for s in shares]) if rules.schedule else np.full(rules.steps, lr)
+        columns = optimiser(rules.optimizer.func, lr).table(rates)
+        if rules.penalty is not None:
+            columns.insert(0, np.array([rules.penalty(s) for s in shares], dtype=np.float64))
+        made["table"] = columns
+    columns = list(made["table"])
+    if _scaled(model.tasks):
+        columns += [np.full(rules.steps, scale, dtype=np.float64) for scale in model.tasks[task].scales]
+    table = kernel.array(rules.steps, len(columns))
+    for k, column in enumerate(columns):
+        table[:, k] = column
+    return table
+
+
+class Uniform:
+    """Data made of uniform random numbers, which all tasks of a group share: drawn in C."""
+
+    def __init__(self, kernel: Kernel, seeds: Sequence[int]) -> None:
+        self.size = kernel.own_size
+        self.streams = Streams(kernel, [stream(DATA, seed).initial_seed() for seed in seeds])
+        self.steps = max(1, min(SEGMENT, CACHED // (self.size * LANES * np.dtype(kernel.dtype).itemsize)))
+        self.drawn = kernel.array(self.steps * self.size, LANES)
+        self.used = self.steps
+
+    def left(self) -> int:
+        """Steps whose data is there; draws more where there is none."""
+        if self.used == self.steps:
+            self.streams.fill(self.drawn)
+            self.used = 0
+        return self.steps - self.used
+
+    def batch(self, task: str, back: int = 0) -> tuple[np.ndarray, int]:
+        """The data of the next step, or of one so many steps back, and the distance to that of the step after it."""
+        return self.drawn[(self.used - back) * self.size :], self.size
+
+    def advance(self, steps: int) -> None:
+        self.used += steps
+
+
+class Drawn:
+    """Data that a task's `draw` returns, of each replica or of all."""
+
+    def __init__(self, kernel: Kernel, tasks: Mapping[str, Task], seeds: Sequence[int]) -> None:
+        self.kernel, self.tasks = kernel, tasks
+        self.shared = bool(kernel.shared_size)
+        self.size = kernel.shared_size or kernel.own_size
+        self.fresh = any(task.fresh for task in tasks.values())
+        self.generators = {
+            task: [stream(SHARED_DATA)] if self.shared else [stream(DATA, seed) for seed in seeds] for task in tasks
+        }
+        self.steps = DRAWN if self.fresh else 1
+        shape = (self.steps * self.size,) if self.shared else (self.steps * self.size, LANES)
+        self.drawn = {task: kernel.array(*shape) for task in tasks}
+        self.used = self.steps
+
+    def left(self) -> int:
+        """Steps whose data is there; draws more where there is none."""
+        if self.used == self.steps:
+            for name, task in self.tasks.items():
+                generators = self.generators[name]
+                for lane, generator in enumerate(generators):
+                    lanes = slice(lane, lane + 1 if lane + 1 < len(generators) else LANES)
+                    self._fill(self.drawn[name], lanes, *task.draw(generator, self.steps))
+            self.used = 0
+        return self.steps - self.used if self.fresh else SEGMENT
+
+    def _fill(self, drawn: np.ndarray, lanes: slice, x: Tensor, y: Tensor) -> None:
+        both = torch.cat([x.reshape(self.steps, -1), y.reshape(self.steps, -1)], 1).reshape(-1).numpy()
+        if self.shared:
+            drawn[:] = both
+        else:
+            drawn[:, lanes] = both[:, None]
+
+    def batch(self, task: str, back: int = 0) -> tuple[np.ndarray, int]:
+        """The data of the next step, or of one so many steps back, and the distance to that of the step after it."""
+        if not self.fresh:
+            return self.drawn[task], 0
+        return self.drawn[task][(self.used - back) * self.size :], self.size
+
+    def advance(self, steps: int) -> None:
+        if self.fresh:
+            self.used += steps
+
+
+class Restarts:
+    """Which lanes of a block start anew: those whose loss stays high."""
+
+    def __init__(self, rule: Restart, steps: int) -> None:
+        self.rule = rule
+        self.since, self.times = np.zeros(LANES, int), np.zeros(LANES, int)
+        self.sums = np.zeros((steps // rule.every + 1, 2, LANES))  # of losses and their squares, at multiples of every
+        self.now = np.zeros((2, LANES))
+
+    def due(self, done: int, losses: Float[np.ndarray, "step lane"]) -> tuple[int, np.ndarray] | None:
+        """Count the losses of the steps after `done`; the first step after which lanes start anew, and which."""
+        losses = losses.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.cumsum(np.concatenate([self.now[None], np.stack([losses, losses**2], 1)]), 0)
+        self.now = sums[-1]
+        every = self.rule.every
+        marks = np.arange(done // every + 1, (done + len(losses)) // every + 1)
+        self.sums[marks] = sums[marks * every - done]
+        late = marks[:, None] * every - self.since > self.rule.after
+        if not late.any():
+            return None
+        first, last = self.since // every, marks[:, None]
+        middle, lanes = (first + last) // 2, np.arange(LANES)
+        with np.errstate(invalid="ignore", divide="ignore"):  # what is infinite compares false: it does not start anew
+            before = (self.sums[middle, 0, lanes] - self.sums[first, 0, lanes]) / ((middle - first) * every)
+            mean, square = (
+                (self.sums[last, k, lanes] - self.sums[middle, k, lanes]) / ((last - middle) * every) for k in (0, 1)
+            )
+            due = late & (mean > self.rule.above) & (before <= mean + np.sqrt((square - mean**2).clip(min=0)))
+        if not due.any():
+            return None
+        k = int(due.any(1).argmax())
+        self.now = self.sums[marks[k]].copy()
+        return int(marks[k]) * every, np.flatnonzero(due[k])
+
+
+class Group:
+    """Blocks that train on the same data, on one thread."""
+
+    def __init__(self, model: Model, blocks: list[Block], seeds: Sequence[int], points: Mapping[str, dict]) -> None:
+        self.model, self.blocks, self.points = model, blocks, points
+        kernel = model.kernel
+        if _scaled(model.tasks):
+            self.data = Uniform(kernel, seeds)
+        else:
+            self.data = Drawn(kernel, {block.task: model.tasks[block.task] for block in blocks}, seeds)
+        self.work = Work(kernel)
+        self.losses = kernel.array(SEGMENT, LANES)
+
+    @property
+    def size(self) -> int:
+        return sum(len(block.labels) for block in self.blocks)
+
+    def run(self, report: Callable[[int], None], over: threading.Event) -> list[dict]:
+        """Train, and return the rows of the table, column by column for each checkpoint."""
+        rows, done, size, rules = [], 0, self.size, self.model.rules
+        blocks = self.blocks
+        for stop in self.model.watch.stops:
+            while done < stop and blocks:
+                if over.is_set():
+                    return rows
+                steps = min(stop - done, SEGMENT, self.data.left())
+                for block in blocks:
+                    self._advance(block, done, steps)
+                self.data.advance(steps)
+                done += steps
+                report(done * size)
+            found = [self._checkpoint(block, stop) for block in blocks]
+            rows += found
+            if rules.retire is not None and stop < rules.steps:
+                for block, row in zip(blocks, found, strict=True):
+                    self._retire(block, row)
+                blocks = [block for block in blocks if block.left.any()]
+        for block in blocks:
+            self._store(block, block.left)
+        report(rules.steps * size)
+        return rows
+
+    def _advance(self, block: Block, done: int, steps: int) -> None:
+        kernel, first = self.model.kernel, done
+        batch, stride = self.data.batch(block.task)
+        while first < done + steps:
+            left = done + steps - first
+            before = block.state.copy() if block.restarts else None
+            kernel.train(
+                block.state, batch[(first - done) * stride :], stride, block.numbers[first : done + steps], self.losses,
+                self.work,
+            )  # fmt: skip
+            again = block.restarts.due(first, self.losses[:left]) if block.restarts else None
+            if again is None:
+                return
+            stop, lanes = again  # some should have started anew on the way: back, and only as far as there
+            block.state[:] = before
+            kernel.train(
+                block.state, batch[(first - done) * stride :], stride, block.numbers[first:stop], self.losses, self.work
+            )
+            for lane in lanes.tolist():
+                self._restart(block, lane, stop)
+            first = stop
+
+    def _restart(self, block: Block, lane: int, done: int) -> None:
+        block.restarts.times[lane] += 1
+        block.restarts.since[lane] = done
+        if lane >= len(block.labels):  # nobody's
+            return
+        seed = block.labels[lane][2]
+        network = build(self.model.make, seed_of(RESTARTS, seed, int(block.restarts.times[lane])))
+        block.state[: self.model.kernel.parameters, lane] = nn.utils.parameters_to_vector(network.parameters()).detach()
+
+    def _checkpoint(self, block: Block, step: int) -> dict:
+        """Columns of the table, for the lanes that are left."""
+        kernel, lanes = self.model.kernel, np.flatnonzero(block.left)
+        if step == 0:
+            self.data.left()  # nothing is drawn yet
+        batch, stride = self.data.batch(block.task, back=int(step > 0))
+        trial = kernel.array(*block.state.shape)  # which lies where vectors may, as a copy need not
+        trial[:] = block.state
+        kernel.train(trial, batch, stride, block.numbers[:1], self.losses, self.work)
+        loss = self.losses[0, lanes].copy()
+        finite = np.isfinite(loss) & np.isfinite(block.state[: kernel.parameters, lanes]).all(0)
+        models, tasks, seeds = zip(*(block.labels[lane] for lane in lanes), strict=True)
+        columns = {"model": models, "task": tasks, "seed": seeds, "step": [step] * len(lanes), "loss": loss}
+        columns["diverged"] = ~finite
+        for name, (x, y, target) in self.points[block.task].items():
+            if self.model.watch.error in ERRORS:
+                errors = kernel.errors(block.state, x, y, ERRORS[self.model.watch.error], self.work)[lanes]
+            else:
+                outputs = torch.from_numpy(kernel.predict(block.state, x, len(y), self.work)[..., lanes].copy())
+                errors = self.model.watch.error(outputs.movedim(-1, 0).reshape(-1, *target.shape), target).numpy()
+            columns[name] = errors.astype(kernel.dtype)
+        for k, name in enumerate(self.model.watch.measures):
+            columns[name] = kernel.measure(block.state, k, self.work)[lanes]
+        return columns
+
+    def _retire(self, block: Block, row: dict) -> None:
+        lanes = np.flatnonzero(block.left)
+        decided = lanes[np.asarray(self.model.rules.retire(pd.DataFrame(row)), dtype=bool)]
+        gone = np.zeros(LANES, bool)
+        gone[decided] = True
+        self._store(block, gone)
+        block.left &= ~gone
+
+    def _store(self, block: Block, lanes: Bool[np.ndarray, " lane"]) -> None:
+        """Put trained parameters where they came from."""
+        for lane in np.flatnonzero(lanes):
+            trained = block.state[: self.model.kernel.parameters, lane]
+            self.model.replicas.state[:, block.columns[lane]] = torch.from_numpy(trained.copy())
+
+
+def groups(model: Model, workers: int) -> list[Group]:
+    """Cut the replicas of a model, whose labels are in the order of tasks and seeds, in groups for so many threads."""
+    kernel, replicas, labels = model.kernel, model.replicas, model.labels
+    made: dict = {}
+    tables = {task: numbers(model, task, made) for task in model.tasks}
+    points = {
+        task: {name: (kernel.padded(x), _contiguous(y, kernel), y.to(replicas.state)) for name, (x, y) in sets.items()}
+        for task, sets in model.watch.tests.items()
+    }
+    columns = {label[1:]: k for k, label in enumerate(labels)}
+    seeds = list(dict.fromkeys(label[2] for label in labels))
+    parts = [seeds[k : k + LANES] for k in range(0, len(seeds), LANES)]
+    tasks = list(model.tasks)
+    pieces = [(part, task) for part in parts for task in tasks]
+    if kernel.shared_size:  # drawn once for a group, however many blocks
+        count = min(workers, len(pieces))
+        cut = [pieces[k::count] for k in range(count)]
+    else:  # drawn for each part of the seeds, once for all tasks if they share that
+        cut = [[(part, task) for task in tasks] for part in parts]
+        if len(cut) < workers:
+            cut = [half for piece in cut for half in (piece[::2], piece[1::2]) if half]
+    found = []
+    for piece in cut:
+        blocks = []
+        for part, task in piece:
+            own = [columns[task, seed] for seed in part]
+            block = Block(
+                task, [labels[k] for k in own], own, kernel.state(replicas.state[:, own].numpy()), tables[task],
+                np.arange(LANES) < len(own),
+            )  # fmt: skip
+            if model.rules.restart is not None:
+                block.restarts = Restarts(model.rules.restart, model.rules.steps)
+            blocks.append(block)
+        found.append(Group(model, blocks, piece[0][0], points))
+    return found
+
+
+def _contiguous(y: Tensor, kernel: Kernel) -> np.ndarray:
+    held = kernel.array(*y.shape)
+    held[:] = y.numpy()
+    return held
+
+
+def train(groups: Sequence[Group], report: Callable[[int, int], None], workers: int) -> list[pd.DataFrame]:
+    """Train groups on threads, and return their rows of the table. An interrupt stops all of them at once.
+
+    Args:
+        report: told how many steps of a network are done in which group.
+    """
+    over = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(group.run, partial(report, k), over) for k, group in enumerate(groups)]
+        try:
+            rows = [row for future in futures for row in future.result()]
+        except BaseException:
+            over.set()
+            for future in futures:
+                future.cancel()
+            raise
+    return [pd.DataFrame({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})] if rows else []

@@ -1,0 +1,140 @@
+"""The optimisers of torch.optim as functions of one parameter, its gradient and its moments.
+
+What depends on the step alone is computed before training, in float64, and handed over as numbers: so nothing but
+IEEE arithmetic is left in a step. Powers are products, for pow is not the same on all machines.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Numbers = Float[np.ndarray, " steps"]
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How one optimiser moves a parameter.
+
+    Attributes:
+        moments: what each of its moments starts from, one number for each.
+        names: of the numbers of a step.
+        table: those numbers, given the learning rates of all steps.
+        move: (parameter, gradient, moments, numbers) -> (parameter, moments).
+    """
+
+    moments: tuple[float, ...]
+    names: tuple[str, ...]
+    table: Callable[[Numbers], list[Numbers]]
+    move: Callable[[Tensor, Tensor, list[Tensor], Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
+
+
+class UnknownOptimiser(ValueError):
+    """An optimiser, or an option of one, that is not written down here."""
+
+
+def optimiser(make: Callable[..., torch.optim.Optimizer], lr: float) -> Optimiser:
+    """The optimiser that `make(parameters, lr=lr)` would return.
+
+    Raises:
+        UnknownOptimiser: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
+    """
+    made = make([torch.zeros(1, requires_grad=True)], lr=lr)
+    options, kind = made.defaults, type(made)
+    for name in ("amsgrad", "maximize", "centered", "differentiable"):
+        if options.get(name):
+            raise UnknownOptimiser(f"{kind.__name__} with {name}")
+    if kind not in KNOWN:
+        raise UnknownOptimiser(kind.__name__)
+    known = KNOWN[kind](options)
+    decay = options.get("weight_decay", 0)
+    if not decay or kind is torch.optim.AdamW:
+        return known
+
+    def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        return known.move(p, g + decay * p, moments, numbers)
+
+    return Optimiser(known.moments, known.names, known.table, move)
+
+
+def powers(base: float, steps: int) -> Numbers:
+    """base to the powers from 1 to steps."""
+    return np.multiply.accumulate(np.full(steps, base))
+
+
+def _adam(options: dict) -> Optimiser:
+    (first, second), epsilon = options["betas"], options["eps"]
+    decoupled = options["weight_decay"] if options.get("decoupled_weight_decay") else 0
+
+    def table(rates: Numbers) -> list[Numbers]:
+        n = len(rates)
+        return [rates / (1 - powers(first, n)), 1 / np.sqrt(1 - powers(second, n)), 1 - decoupled * rates]
+
+    def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        m, v = moments
+        rate, root, keep = numbers
+        m = first * m + (1 - first) * g
+        v = second * v + (1 - second) * (g * g)
+        p = p * keep if decoupled else p
+        return p - rate * m / (v.sqrt() * root + epsilon), [m, v]
+
+    return Optimiser((0.0, 0.0), ("rate", "root", "keep"), table, move)
+
+
+def _sgd(options: dict) -> Optimiser:
+    momentum, dampening, nesterov = options["momentum"], options["dampening"], options["nesterov"]
+
+    def table(rates: Numbers) -> list[Numbers]:
+        fresh = np.full(len(rates), 1.0 - dampening)
+        fresh[0] = 1.0  # the first gradient goes in whole
+        return [rates, fresh]
+
+    def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        rate, fresh = numbers
+        if not momentum:
+            return p - rate * g, []
+        m = momentum * moments[0] + fresh * g
+        return p - rate * (g + momentum * m if nesterov else m), [m]
+
+    return Optimiser((0.0,) if momentum else (), ("rate", "fresh"), table, move)
+
+
+def _rmsprop(options: dict) -> Optimiser:
+    alpha, epsilon, momentum = options["alpha"], options["eps"], options["momentum"]
+
+    def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        (rate,) = numbers
+        v = alpha * moments[0] + (1 - alpha) * (g * g)
+        step = g / (v.sqrt() + epsilon)
+        if not momentum:
+            return p - rate * step, [v]
+        m = momentum * moments[1] + step
+        return p - rate * m, [v, m]
+
+    return Optimiser((0.0, 0.0) if momentum else (0.0,), ("rate",), lambda rates: [rates], move)
+
+
+def _adagrad(options: dict) -> Optimiser:
+    epsilon, slower = options["eps"], options["lr_decay"]
+
+    def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        (rate,) = numbers
+        v = moments[0] + g * g
+        return p - rate * g / (v.sqrt() + epsilon), [v]
+
+    def table(rates: Numbers) -> list[Numbers]:
+        return [rates / (1 + np.arange(len(rates)) * slower)]
+
+    return Optimiser((float(options["initial_accumulator_value"]),), ("rate",), table, move)
+
+
+KNOWN: dict[type, Callable[[dict], Optimiser]] = {
+    torch.optim.Adam: _adam,
+    torch.optim.AdamW: lambda options: _adam({**options, "decoupled_weight_decay": True}),
+    torch.optim.SGD: _sgd,
+    torch.optim.RMSprop: _rmsprop,
+    torch.optim.Adagrad: _adagrad,
+}

@@ -1,0 +1,59 @@
+/* Sixteen Mersenne twisters side by side, one of each network: lane l gives the numbers of
+   torch.Generator().manual_seed(seeds[l]) on the CPU, bit for bit. Include functions.h first.
+
+   A state is 624 words of each lane; a position from 0 to 624 tells how many of them are used. After seed() it is 624.
+   Matsumoto and Nishimura, "Mersenne twister", ACM TOMACS 8 (1), 1998. */
+
+typedef int S __attribute__((vector_size(64), aligned(64)));
+
+/* Only the low 32 bits of a seed count in torch, too. */
+void seed(U *state, const unsigned *seeds) {
+  U word;
+  for (int l = 0; l < 16; l++) word[l] = seeds[l];
+  for (unsigned j = 0; j < 624; j++) {
+    if (j) word = (word ^ (word >> 30)) * 1812433253u + j;
+    state[j] = word;
+  }
+}
+
+/* The highest bit of a, the others of b, shifted, with the twist. */
+LIGHT U mixed(U a, U b) {
+  U y = (a & 0x80000000u) | (b & 0x7fffffffu);
+  return (y >> 1) ^ ((0 - (b & 1u)) & 0x9908b0dfu);
+}
+RARE void twist(U *s) {
+  for (int i = 0; i < 227; i++) s[i] = s[i + 397] ^ mixed(s[i], s[i + 1]);
+  for (int i = 227; i < 623; i++) s[i] = s[i - 227] ^ mixed(s[i], s[i + 1]);
+  s[623] = s[396] ^ mixed(s[623], s[0]);
+}
+/* The next word of each lane. */
+LIGHT U drawn(U *state, int *position) {
+  if (*position >= 624) {
+    twist(state);
+    *position = 0;
+  }
+  U y = state[(*position)++];
+  y ^= y >> 11;
+  y ^= (y << 7) & 0x9d2c5680u;
+  y ^= (y << 15) & 0xefc60000u;
+  return y ^ (y >> 18);
+}
+
+/* Each of these draws n numbers a lane and returns the new position. */
+
+/* The words themselves. */
+int words(U *state, int position, U *out, long n) {
+  for (long k = 0; k < n; k++) out[k] = drawn(state, &position);
+  return position;
+}
+/* torch.rand in float32: the lowest 24 bits over 2^24. The same numbers in the float64 build. */
+int uniform(U *state, int position, V *out, long n) {
+  for (long k = 0; k < n; k++)
+    out[k] = __builtin_convertvector((S)(drawn(state, &position) & 0xffffffu), V) * (REAL)0x1p-24;
+  return position;
+}
+/* torch.randint(high) for 0 < high < 2^32: the remainder. */
+int below(U *state, int position, U *out, long n, unsigned high) {
+  for (long k = 0; k < n; k++) out[k] = drawn(state, &position) % high;
+  return position;
+}
