@@ -224,14 +224,27 @@ def test_with_what_a_unit_needs_besides_the_loss(rules: dict) -> None:
         assert_same(replicas[r], alone(make, Noise(), r, 60, lr=1e-2, **rules))
 
 
-def test_only_what_treats_numbers_apart_can_project() -> None:
-    class Normed(Bounded):
-        @torch.no_grad()
-        def project_(self) -> None:
-            self.W.div_(self.W.norm())
+class Normed(Bounded):
+    @torch.no_grad()
+    def project_(self) -> None:
+        self.W.div_(self.W.norm())
 
+
+def test_a_projection_may_look_at_all_numbers_of_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(generator: torch.Generator) -> nn.Module:
+        return Normed(1, 3, generator=generator)
+
+    class Threefold(Noise):
+        def draw(self, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
+            x, y = super().draw(generator, steps)
+            return x, y.expand(-1, -1, 3)
+
+    replicas = train({"m": make}, Threefold(), seeds=range(3))["m"]
+    for r in range(3):
+        assert_same(replicas[r], alone(make, Threefold(), r, STEPS))
+    monkeypatch.setenv("NALU_ENGINE", "torch")  # which projects a stack at once
     with pytest.raises(ValueError, match="number by number"):
-        train({"m": lambda g: Normed(1, 1, generator=g)}, seeds=range(2))
+        train({"m": make}, Threefold(), seeds=range(3))
 
 
 def test_a_penalty_needs_a_module_that_has_one() -> None:

@@ -5,11 +5,6 @@
    exact or rounded once. No fused multiply-add, no library, no sum across lanes. Only the bits of a NaN may differ.
    Compile with -ffp-contract=off and -fno-math-errno.
 
-   An error in ulp is a multiple of the distance between neighbours among the float32 numbers at the result; results that
-   are too small for a normal number are meant, too. Each was measured over numbers of all magnitudes, and 0.5 can't be
-   undercut. Polynomials are minimax, by Remez's algorithm in 40 digits; each coefficient was rounded before the next
-   were fitted once more.
-
    Before this file, define SINGLE: 1 is float32; 0 is float64 with the functions of the C library, lane by lane, which
    is there for comparisons only: its last bits are those of the library. */
 
@@ -24,14 +19,15 @@ typedef REAL V __attribute__((vector_size(16 * sizeof(REAL)), aligned(64))); /* 
 typedef INT N __attribute__((vector_size(16 * sizeof(REAL)), aligned(64)));  /* truth (0 or all bits), or bits */
 typedef unsigned U __attribute__((vector_size(64), aligned(64)));            /* words of 32 bits */
 
-/* What takes a few instructions is put in place; the rest is called, which halves the time that compiling takes. */
+/* What takes a few instructions is put in place. The rest is called, which halves the time that compiling takes; define
+   MATH as LIGHT to have it in place, too. RARE is for numbers that few trainings meet. */
 #define LIGHT static inline __attribute__((always_inline, unused))
 #define RARE static __attribute__((noinline, unused))
 #ifndef MATH
 #define MATH static __attribute__((noinline, unused))
 #endif
 #ifndef __clang__
-#pragma GCC diagnostic ignored "-Wpsabi" /* how gcc hands over vectors that the processor lacks; all is in one file */
+#pragma GCC diagnostic ignored "-Wpsabi" /* how gcc hands over vectors that a processor lacks; all is in one file */
 #endif
 
 #if SINGLE
@@ -46,7 +42,7 @@ typedef unsigned U __attribute__((vector_size(64), aligned(64)));            /* 
 #define WHOLE 4503599627370496.0 /* 2^52 */
 #endif
 
-/* One number in all lanes. Minus zero, for x + 0 would make zero of -0. */
+/* One number in all lanes. Not x + 0, which makes 0 of -0. */
 LIGHT V all(REAL x) { return x - (V){}; }
 LIGHT N bits(INT x) { return x | (N){}; }
 /* m ? a : b */
@@ -68,8 +64,10 @@ LIGHT int any(N m) {
 /* Exact or rounded once: these have no error beyond that of the operation. */
 LIGHT V vabs(V x) { return (V)((N)x & ABSOLUTE); }
 LIGHT V vneg(V x) { return -x; }
-LIGHT V with_sign(V x, V y) { return (V)((N)x | ((N)y & ~bits(ABSOLUTE))); } /* of y, for x without a sign */
-LIGHT V vsign(V x) { return number(x > all(0)) - number(x < all(0)); }       /* 0 for -0 and for NaN, as in torch */
+/* x with the sign of y, which x may have already or lack. */
+LIGHT V with_sign(V x, V y) { return (V)((N)x | ((N)y & ~bits(ABSOLUTE))); }
+/* 0 for -0 and for NaN, as in torch. */
+LIGHT V vsign(V x) { return number(x > all(0)) - number(x < all(0)); }
 /* NaN if either is; b of two zeros. */
 LIGHT V vmin(V a, V b) { return sel(a == a, sel(a < b, a, b), a); }
 LIGHT V vmax(V a, V b) { return sel(a == a, sel(a > b, a, b), a); }
@@ -78,7 +76,7 @@ LIGHT V at_least(V x, V low) { return sel(x < low, low, x); }
 LIGHT V at_most(V x, V high) { return sel(x > high, high, x); }
 LIGHT V vclamp(V x, V low, V high) { return at_most(at_least(x, low), high); }
 LIGHT V vrelu(V x) { return at_least(x, all(0)); }
-/* Half to even: beside 2^23 there is no room for a fraction. */
+/* Half to even: added to 2^23, a number has no room for a fraction. */
 LIGHT V vround(V x) {
   V a = vabs(x);
   return sel(a < all(WHOLE), with_sign((a + WHOLE) - WHOLE, x), x);
@@ -97,108 +95,128 @@ LIGHT V vsqrt(V x) {
   return x;
 }
 #endif
+/* vsqrt: 0.50 ulp; vrsqrt: @rsqrt@ ulp */
 LIGHT V vrsqrt(V x) { return 1 / vsqrt(x); }
 
 #if SINGLE
+
+/* Functions of our own. How many ulp each is off at most is said beside it; an ulp is the distance between neighbours
+   among the float32 numbers at the result, where 0.50 is the best possible. Each float32 number there is was tried (for
+   powers: a hundred million pairs), those too small to have all digits as well: none is taken for zero.
+
+   Polynomials were fitted by Remez's algorithm with 40 digits, for the least of all largest relative errors of the
+   function, and then rounded. They are added up in pairs, as (a + b r) + (c + d r) r^2: no more operations than with
+   one factor after another, but fewer that wait for each other. */
 
 /* Exponentials: x = n log(2) + r with n whole, so e^x = 2^n e^r. Adding 1.5 * 2^23 rounds to whole numbers and leaves n
    in the lowest bits; the constant may carry what is to be added to n as the exponent of a float. */
 #define ROUNDER 12582912.0f
 #define LOG2E 1.44269504f
-#define LN2_HIGH 0.693145752f /* log(2) to 15 bits, so that n times it is exact; it is the smaller, which keeps -0 */
+#define LN2_HIGH 0.693145752f /* log(2) to 15 bits, so that n times it is exact */
 #define LN2_LOW 1.42860677e-6f
 
 /* e^r - 1 for |r| <= log(2) / 2, relative error 2^-26 */
 LIGHT V growth(V r) {
-  V p = (((1.3835693e-3f * r + 8.367123e-3f) * r + 0.041667756f) * r + 0.16666539f) * r + 0.49999997f;
-  return p * (r * r) + r;
+  V s = r * r, high = 1.3835693e-3f * s + (8.367123e-3f * r + 0.041667756f);
+  return (high * s + (0.16666539f * r + 0.49999997f)) * s + r;
+}
+/* 2^r for |r| <= 1/2, relative error 2^-26 */
+LIGHT V growth2(V r) {
+  V s = r * r, high = (1.3332501e-4f * r + 1.3387927e-3f) * s + (9.625445e-3f * r + 0.055503663f);
+  return (high * s + (0.24022594f * r + 0.6931472f)) * r + 1;
 }
 /* p 2^(n - 254) where the lowest nine bits of t are n. In two steps: the first is exact, the second rounds once, to a
    number below the normal ones if need be, or to infinity. */
-LIGHT V scaled(V p, V t) {
-  U half = ((U)t >> 1) << 23, rest = ((U)t << 23) - half;
+LIGHT V scaled(V p, U t) {
+  U half = (t >> 1) << 23, rest = (t << 23) - half;
   return p * (V)half * (V)rest;
 }
+/* vexp: @exp@ ulp. Where all lanes have |x| < 87, 2^n is a normal number. Beyond [-104, 89], e^x is 0 or infinity, as
+   at the ends. */
+RARE V exp_any(V x) {
+  V c = vclamp(x, all(-104), all(89)), t = c * LOG2E + (ROUNDER + 254), n = t - (ROUNDER + 254);
+  return scaled(growth((c - n * LN2_HIGH) - n * LN2_LOW) + 1, (U)t);
+}
 MATH V vexp(V x) {
-  V c = at_most(at_least(x, all(-104)), all(89)); /* beyond, it is 0 or infinity as here */
-  V t = c * LOG2E + (ROUNDER + 254), n = t - (ROUNDER + 254);
-  V r = (c - n * LN2_HIGH) - n * LN2_LOW;
-  return scaled(growth(r) + 1, t);
+  if (any(~(vabs(x) < all(87)))) return exp_any(x);
+  V t = x * LOG2E + (ROUNDER + 127), n = t - (ROUNDER + 127);
+  return (growth((x - n * LN2_HIGH) - n * LN2_LOW) + 1) * (V)((U)t << 23);
 }
-/* Exact for whole x: r is 0. */
+/* vexp2: @exp2@ ulp, exact for whole x, where r is 0. */
+RARE V exp2_any(V x) {
+  V c = vclamp(x, all(-151), all(129)), t = c + (ROUNDER + 254);
+  return scaled(growth2(c - (t - (ROUNDER + 254))), (U)t);
+}
 MATH V vexp2(V x) {
-  V c = at_most(at_least(x, all(-151)), all(129));
-  V t = c + (ROUNDER + 254), r = c - (t - (ROUNDER + 254));
-  V p = ((((1.3332501e-4f * r + 1.3387927e-3f) * r + 9.625445e-3f) * r + 0.055503663f) * r + 0.24022594f) * r;
-  return scaled((p + 0.6931472f) * r + 1, t);
+  if (any(~(vabs(x) < all(126)))) return exp2_any(x);
+  V t = x + (ROUNDER + 127);
+  return growth2(x - (t - (ROUNDER + 127))) * (V)((U)t << 23);
 }
-/* 2^n (e^r - 1) + (2^n - 1); halves, for 2^128 is no float. */
+/* vexpm1: @expm1@ ulp. 2^n (e^r - 1) + (2^n - 1), and the sign for -0. */
 MATH V vexpm1(V x) {
-  V c = at_most(at_least(x, all(-30)), all(89));
-  V t = c * LOG2E + (ROUNDER + 126), n = t - (ROUNDER + 126);
-  V p = growth((c - n * LN2_HIGH) - n * LN2_LOW), s = (V)((U)t << 23);
-  V r = s * p + (s - 0.5f);
-  return with_sign(sel(n == all(0), p, r + r), x); /* half of a tiny number may not be exact; -0 */
+  V c = vclamp(x, all(-87), all(87)), t = c * LOG2E + (ROUNDER + 127), n = t - (ROUNDER + 127);
+  V s = (V)((U)t << 23), r = with_sign(s * growth((c - n * LN2_HIGH) - n * LN2_LOW) + (s - 1), x);
+  return any(x > all(87)) ? sel(x > all(87), exp_any(x), r) : r;
 }
-/* e / (1 + e) or 1 / (1 + e) with e = e^-|x|, all times 2^64, so that 2^n is always a normal number. */
+/* vsigmoid: @sigmoid@ ulp. e / (1 + e) or 1 / (1 + e) with e = e^-|x|, all times 2^64, so that 2^n is a normal
+   number. */
 MATH V vsigmoid(V x) {
-  V c = at_least(-vabs(x), all(-104));
-  V t = c * LOG2E + (ROUNDER + 191), n = t - (ROUNDER + 191);
+  V c = at_least(-vabs(x), all(-104)), t = c * LOG2E + (ROUNDER + 191), n = t - (ROUNDER + 191);
   V e = (growth((c - n * LN2_HIGH) - n * LN2_LOW) + 1) * (V)((U)t << 23);
   return sel(x < all(0), e, all(0x1p64f)) / (e + 0x1p64f);
 }
-/* -E / (E + 2) with E = e^(-2|x|) - 1, and the sign of x */
+/* vtanh: @tanh@ ulp. E / (E + 2) with E = e^(2|x|) - 1, and the sign of x; from 10 on it is 1. */
 MATH V vtanh(V x) {
-  V c = at_least(-2 * vabs(x), all(-20));
-  V t = c * LOG2E + (ROUNDER + 127), n = t - (ROUNDER + 127);
-  V p = growth((c - n * LN2_HIGH) - n * LN2_LOW), s = (V)((U)t << 23);
-  V e = s * p + (s - 1);
+  V c = at_most(vabs(x + x), all(20)), t = c * LOG2E + (ROUNDER + 127), n = t - (ROUNDER + 127);
+  V s = (V)((U)t << 23), e = s * growth((c - n * LN2_HIGH) - n * LN2_LOW) + (s - 1);
   return with_sign(vabs(e / (e + 2)), x);
 }
 
-/* Logarithms: x = 2^k m with 0.7 < m < 1.4, so log(x) = k log(2) + log(m), and near x = 1 nothing cancels. */
-#define SPLIT 0x3f330000u /* the bits of 0.699 */
+/* Logarithms: x = 2^k m with 0.707 < m < 1.415, so log(x) = k log(2) + log(m), and near x = 1 nothing cancels. */
+#define SPLIT 0x3f3504f3u /* the bits of the root of 1/2 */
 LIGHT N exponent(V x) { return (N)((U)x - SPLIT) >> 23; }
 LIGHT V mantissa(V x, N k) { return (V)((U)x - ((U)k << 23)); }
 LIGHT V real(N k) { return __builtin_convertvector(k, V); }
 /* Zero, infinity, NaN, what is negative or below the normal numbers: two comparisons in one. */
 LIGHT N special(V x) { return (N)((U)x + 0x7f800000u) >= bits(-0x01000000); }
-/* log(1 + r) - r for 0.7 < 1 + r < 1.4; relative to log(1 + r) the error is 2^-25 */
+/* log(1 + r) - r for such m = 1 + r; relative to log(1 + r) the error is 2^-24.8 */
 LIGHT V bend(V r) {
-  V p = (((0.09625852f * r - 0.14681773f) * r + 0.14799595f) * r - 0.1651923f) * r + 0.19966719f;
-  return (((p * r - 0.25003666f) * r + 0.33333898f) * r - 0.49999976f) * (r * r);
+  V s = r * r, low = (0.19962072f * r - 0.25001755f) * s + (0.3333395f * r - 0.4999999f);
+  V high = (0.087348424f * r - 0.14307515f) * s + (0.14917971f * r - 0.16570508f);
+  return (high * (s * s) + low) * s;
 }
 LIGHT V log_normal(V x) {
   N k = exponent(x);
   V e = real(k), r = mantissa(x, k) - 1;
   return e * LN2_HIGH + (r + (bend(r) + e * LN2_LOW));
 }
+/* log2(1 + r) = r + r times a polynomial, relative error 2^-25.7; 0 for r = 0, so that whole results are exact. */
 LIGHT V log2_normal(V x) {
   N k = exponent(x);
-  V r = mantissa(x, k) - 1;
-  return real(k) + (r + (r * 0.442695041f + bend(r) * LOG2E)); /* exact where r is 0 */
+  V r = mantissa(x, k) - 1, s = r * r;
+  V low = (-0.36069664f * r + 0.48089823f) * s + (-0.72134733f * r + 0.44269505f);
+  V high = (-0.109949276f * r + 0.18617475f) * s + (-0.19106278f * r + 0.20460066f);
+  high = high * s + (-0.2396174f * r + 0.2885674f);
+  return real(k) + (r + (high * (s * s) + low) * r);
 }
-/* A logarithm y of x, or of 2^23 x where x is below the normal numbers, becomes right for all x. */
-LIGHT V small(V x) { return sel(x < all(0x1p-126f), x * 0x1p23f, x); }
-LIGHT V log_special(V x, V y) {
+/* From a logarithm y of x, or of 2^23 x where x is below the normal numbers, that of any x. */
+#define TINY 0x1p-126f
+LIGHT V enlarged(V x) { return sel(x < all(TINY), x * 0x1p23f, x); }
+LIGHT V log_completed(V x, V y, REAL log_of_2_23) {
+  y = sel(x < all(TINY), y - log_of_2_23, y);
   y = sel(x == all(0), all(-INFINITE), sel(x < all(0), all(NOTHING), y));
   return sel(x < all(INFINITE), y, x);
 }
-RARE V log_any(V x) {
-  V y = log_normal(small(x));
-  return log_special(x, sel(x < all(0x1p-126f), y - 15.9423847f, y));
-}
-RARE V log2_any(V x) {
-  V y = log2_normal(small(x));
-  return log_special(x, sel(x < all(0x1p-126f), y - 23, y));
-}
+RARE V log_any(V x) { return log_completed(x, log_normal(enlarged(x)), 15.9423847f); }
+RARE V log2_any(V x) { return log_completed(x, log2_normal(enlarged(x)), 23); }
+/* vlog: @log@ ulp; vlog2: @log2@ ulp, exact for powers of two */
 MATH V vlog(V x) { return any(special(x)) ? log_any(x) : log_normal(x); }
 MATH V vlog2(V x) { return any(special(x)) ? log2_any(x) : log2_normal(x); }
-/* As log, but r is 2^-k x + (2^-k - 1), which rounds once; 1 + x itself only tells k. */
+/* vlog1p: @log1p@ ulp. As log, but r is 2^-k x + (2^-k - 1), which is rounded once; 1 + x itself only tells k. */
 LIGHT V log1p_normal(V x) {
   N k = exponent(1 + x);
   V s = (V)(0x3f800000u - ((U)k << 23)), e = real(k), r = x * s + (s - 1);
-  return with_sign(e * LN2_HIGH + (r + (bend(r) + e * LN2_LOW)), x); /* -0 */
+  return with_sign(e * LN2_HIGH + (r + (bend(r) + e * LN2_LOW)), x); /* the sign for -0 */
 }
 RARE V log1p_any(V x) {
   V y = sel(x < all(0x1p100f), log1p_normal(x), log_any(x));
@@ -207,32 +225,35 @@ RARE V log1p_any(V x) {
 }
 MATH V vlog1p(V x) { return any(~((x > all(-1)) & (x < all(0x1p100f)))) ? log1p_any(x) : log1p_normal(x); }
 
-/* Powers: 2^(y log2(x)) in double lanes, for an error of log(x) is multiplied by up to 150 in the result. */
-typedef double D __attribute__((vector_size(128), aligned(64)));
-typedef unsigned long long B __attribute__((vector_size(128), aligned(64)));
-LIGHT D wide(V x) { return __builtin_convertvector(x, D); }
-/* log2(m) = 2 atanh(s) / log(2) with s = (m - 1) / (m + 1), relative error 2^-37 */
-LIGHT D log2_wide(V x) {
+/* vpow: @pow@ ulp. 2^(y log2(x)). What is a small error of log2(x) would be up to 150 times as large in the product and
+   so in the result; so the logarithm and the product are computed in double lanes, all but its small terms. */
+typedef double WIDE __attribute__((vector_size(128)));
+typedef unsigned long long WORDS __attribute__((vector_size(128)));
+LIGHT WIDE wide(V x) { return __builtin_convertvector(x, WIDE); }
+/* 2^(y (log2(x) + more)) for normal x > 0 */
+LIGHT V raised(V x, V y, V more) {
   N k = exponent(x);
-  D m = wide(mantissa(x, k)), s = (m - 1) / (m + 1), z = s * s;
-  D p = ((0.34208311287599247 * z + 0.4116007536154397) * z + 0.5770847572023488) * z + 0.9617966673986322;
-  return (p * z + 2.8853900817946085) * s + __builtin_convertvector(k, D);
-}
-/* 2^t, relative error 2^-28.5; 0 below -150, infinity from 128 on */
-LIGHT V exp2_wide(D t) {
-  B low = (B)(t < -200), high = (B)(t > 200);
-  t = (D)(((B)t & ~(low | high)) | (low & (B)((D){} - 200)) | (high & (B)((D){} + 200)));
-  D w = t + (0x1.8p52 + 1023), r = t - (w - (0x1.8p52 + 1023));
-  D p = (1.5594704776141673e-4 * r + 1.3406657801953079e-3) * r + 9.617692820013716e-3;
-  p = (((p * r + 0.05550310513183022) * r + 0.24022652784189108) * r + 0.6931472149871136) * r + 1;
-  return __builtin_convertvector(p * (D)((B)w << 52), V);
+  V f = mantissa(x, k) - 1, s = f * f;
+  /* log2(1 + f), relative error 2^-34: the terms from f^5 on */
+  V high = (0.07737033f * s + (-0.14283922f * f + 0.1447484f)) * s + (-0.14315647f * f + 0.15876982f);
+  high = (high * s + (-0.18030061f * f + 0.20617536f)) * s + (-0.24045317f * f + 0.2885373f);
+  WIDE r = wide(f), z = r * r, low = -0.7213475208687299 * r + 1.4426950408687058;
+  WIDE l = (wide(high) * z + (-0.3606736748307284 * r + 0.48089836139553993)) * z + low;
+  WIDE t = wide(y) * ((l * r + __builtin_convertvector(k, WIDE)) + wide(more));
+  WIDE least = (WIDE){} - 151, most = (WIDE){} + 129; /* beyond, the result is 0 or infinity */
+  WORDS m = (WORDS)(t < least);
+  t = (WIDE)((m & (WORDS)least) | (~m & (WORDS)t));
+  m = (WORDS)(t > most);
+  t = (WIDE)((m & (WORDS)most) | (~m & (WORDS)t));
+  WIDE n = t + (0x1.8p52 + 254); /* as with ROUNDER */
+  V rest = __builtin_convertvector(t - (n - (0x1.8p52 + 254)), V);
+  return scaled(growth2(rest), __builtin_convertvector((WORDS)n, U));
 }
 RARE V pow_any(V x, V y) {
-  V a = vabs(x), b = sel(a < all(0x1p-126f), a * 0x1p23f, a);
-  V more = sel(a < all(0x1p-126f), all(-23), all(0));
+  V a = vabs(x), more = sel(a < all(TINY), all(-23), all(0));
   more = sel(a == all(0), all(-INFINITE), sel(a == all(INFINITE), a, more));
-  V p = exp2_wide(wide(y) * (log2_wide(b) + wide(more)));
-  p = sel(a == all(1), all(1), p); /* 1 to the power of infinity */
+  V p = raised(enlarged(a), y, more);
+  p = sel(a == all(1), all(1), p); /* to the power of infinity */
   N whole = vfloor(y) == y, odd = whole & (vfloor(y * 0.5f) != y * 0.5f);
   p = (V)((N)p | (odd & (N)x & ~bits(ABSOLUTE)));
   p = sel((x < all(0)) & ~whole & (a < all(INFINITE)), all(NOTHING), p);
@@ -241,27 +262,30 @@ RARE V pow_any(V x, V y) {
 }
 MATH V vpow(V x, V y) {
   if (any(special(x) | ~(vabs(y) < all(INFINITE)))) return pow_any(x, y);
-  return exp2_wide(wide(y) * log2_wide(x));
+  return raised(x, y, all(-0.0f));
 }
 
-/* Sine and cosine: |x| = n pi/2 + r with |r| <= pi/4, and n mod 4 tells which of the two, and its sign. */
+/* vsin: @sin@ ulp; vcos: @cos@ ulp. |x| = n pi/2 + r with |r| <= pi/4; n mod 4 tells which of the two it is, and its
+   sign. */
 #define PI_2_HIGH 1.5707963267341256 /* to 33 bits, so that n times it is exact in double lanes */
 #define PI_2_LOW 6.077100506506192e-11
-LIGHT V quarter(V r, U q) { /* sin(r + q pi/2) */
-  V z = r * r;
-  V s = ((-1.9505146e-4f * z + 8.332093e-3f) * z - 0.16666654f) * (z * r) + r;
-  V c = ((2.4412086e-5f * z - 1.388713e-3f) * z + 0.04166664f) * (z * z) + (1 - 0.5f * z);
+/* sin(r + q pi/2), relative errors 2^-27.7 and 2^-32.6 */
+LIGHT V quarter(V r, U q) {
+  V z = r * r, y = z * z;
+  V s = (-1.9505146e-4f * y + (8.332093e-3f * z - 0.16666654f)) * (z * r) + r;
+  V c = (2.4412086e-5f * y + (0.04166664f - 1.388713e-3f * z)) * y + (1 - 0.5f * z);
   return (V)((U)sel((N)(q << 31) < bits(0), c, s) ^ ((q & 2) << 30));
 }
-/* For any |x| >= 2^17: 96 of the binary digits of 2/pi times the mantissa, without whole turns. */
-static const unsigned two_over_pi[8] = {0, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab};
+/* From 2^17 on: the mantissa times those 96 binary digits of 2/pi that do not make whole turns (Payne, Hanek 1983). */
+static const unsigned two_over_pi[8] __attribute__((unused)) = {
+    0, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab};
 RARE V turn_any(V x, unsigned add) {
   typedef unsigned long long L;
   V a = vabs(x), r = x;
   U q = (U){};
   for (int l = 0; l < 16; l++) {
     unsigned word = ((U)a)[l], first = (word >> 23) - 120;
-    if (word < 0x48000000u) { /* 2^17: as below */
+    if (word < 0x48000000u) { /* less than 2^17: as in turn() */
       float t = a[l] * 0.636619772f + ROUNDER, n = t - ROUNDER;
       r[l] = (float)((a[l] - (double)n * PI_2_HIGH) - n * PI_2_LOW);
       q[l] = (unsigned)n;
@@ -283,7 +307,7 @@ RARE V turn_any(V x, unsigned add) {
 LIGHT V turn(V x, unsigned add) {
   V a = vabs(x), t = a * 0.636619772f + ROUNDER;
   if (any(~(a < all(131072)))) return turn_any(x, add);
-  D n = wide(t - ROUNDER);
+  WIDE n = wide(t - ROUNDER);
   return quarter(__builtin_convertvector((wide(a) - n * PI_2_HIGH) - n * PI_2_LOW, V), (U)t + add);
 }
 MATH V vsin(V x) { return (V)((N)turn(x, 0) ^ ((N)x & ~bits(ABSOLUTE))); }

@@ -178,12 +178,13 @@ class Kernel:
         types = {"train": step, **{f"measure_{k}": step for k in range(len(self.measures))}}
         types["seed"] = [POINTER, POINTER]
         types["uniform"] = [POINTER, INT, POINTER, LONG]
+        types["advance"] = [POINTER, INT, POINTER, LONG, LONG, LONG, POINTER, POINTER, POINTER, LONG, POINTER, LONG]
         if self.outputs:
             types |= {"predict": step, "test": [POINTER, POINTER, POINTER, LONG, INT, POINTER, POINTER, POINTER]}
         functions = {}
         for name, arguments in types.items():
             functions[name] = function = getattr(self.library, name)
-            function.argtypes, function.restype = arguments, INT if name == "uniform" else None
+            function.argtypes, function.restype = arguments, INT if name in ("uniform", "advance") else None
         return functions
 
     def array(self, *shape: int) -> np.ndarray:
@@ -217,6 +218,30 @@ class Kernel:
         own, shared = (0, batch.ctypes.data) if self.shared_size else (batch.ctypes.data, 0)
         at = numbers.ctypes.data, losses.ctypes.data, work.scratch.ctypes.data
         self._functions["train"](state.ctypes.data, own, stride, shared, stride, *at, steps)
+
+    def advance(
+        self,
+        streams: "Streams",
+        drawn: np.ndarray,
+        ahead: int,
+        blocks: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        work: "Work",
+    ) -> None:
+        """Train several blocks on the same random numbers.
+
+        Args:
+            streams: where they come from.
+            drawn: room for the numbers of so many steps as are drawn `ahead`; those of the last ones are left in it.
+            blocks: state, numbers and losses of each, as for `train`.
+        """
+        pointers = [
+            (POINTER * len(blocks))(*(part.ctypes.data for part in parts)) for parts in zip(*blocks, strict=True)
+        ]
+        steps = len(blocks[0][1])
+        streams.position = self._functions["advance"](
+            streams.words.ctypes.data, streams.position, drawn.ctypes.data, self.own_size, ahead, len(blocks),
+            *pointers, len(self.numbers), work.scratch.ctypes.data, steps,
+        )  # fmt: skip
 
     def errors(self, state: np.ndarray, x: np.ndarray, y: np.ndarray, squared: bool, work: "Work") -> np.ndarray:
         """Each replica's mean absolute or squared error, in float64.

@@ -38,6 +38,9 @@ DRAWN = 100
 SEGMENT = 100
 """Steps between two looks at whether a replica has to start anew."""
 
+LONG = 500
+"""The most steps of one call of C, so that an interrupt does not wait."""
+
 CACHED = 2**18
 """Bytes of random numbers that are drawn at once: they are read again for each task while they are at hand."""
 
@@ -154,7 +157,7 @@ def _kernel(replicas: Replicas, rules: Rules, tasks: Mapping[str, Task], watch: 
     )  # fmt: skip
     sets = [x for sets in tests.values() for x, _ in sets.values()]
     return Kernel(
-        network, objective, optimiser(rules.optimizer.func, rules.optimizer.keywords["lr"]), layout,
+        network, objective, optimiser(rules.optimizer), layout,
         inputs=sets[0] if sets else None, measures=watch.measures, dtype=dtype,
     )  # fmt: skip
 
@@ -175,6 +178,8 @@ class Block:
         state: parameters and moments, (numbers, 16).
         numbers: of all steps, (steps, numbers).
         left: the lanes that are still in training.
+        losses: of the steps of one call.
+        restarts: what decides which lanes start anew.
     """
 
     task: str
@@ -183,6 +188,7 @@ class Block:
     state: np.ndarray
     numbers: np.ndarray
     left: Bool[np.ndarray, " lane"]
+    losses: np.ndarray
     restarts: "Restarts | None" = None
 
 
@@ -191,9 +197,11 @@ def numbers(model: Model, task: str, made: dict) -> np.ndarray:
     rules, kernel = model.rules, model.kernel
     if "table" not in made:
         shares = [step / rules.steps for step in range(rules.steps)]
-        lr = float(rules.optimizer.keywords["lr"])
-        rates = np.array([lr * rules.schedule(s) for s in shares]) if rules.schedule else np.full(rules.steps, lr)
-        columns = optimiser(rules.optimizer.func, lr).table(rates)
+        made_of = optimiser(rules.optimizer)
+        rates = np.full(rules.steps, float(made_of.lr))
+        if rules.schedule is not None:
+            rates *= np.array([rules.schedule(s) for s in shares])
+        columns = made_of.table(rates)
         if rules.penalty is not None:
             columns.insert(0, np.array([rules.penalty(s) for s in shares], dtype=np.float64))
         made["table"] = columns
@@ -207,28 +215,34 @@ def numbers(model: Model, task: str, made: dict) -> np.ndarray:
 
 
 class Uniform:
-    """Data made of uniform random numbers, which all tasks of a group share: drawn in C."""
+    """Data made of uniform random numbers, which all blocks of a group share: drawn in C, a few steps ahead.
 
-    def __init__(self, kernel: Kernel, seeds: Sequence[int]) -> None:
-        self.size = kernel.own_size
-        self.streams = Streams(kernel, [stream(DATA, seed).initial_seed() for seed in seeds])
-        self.steps = max(1, min(SEGMENT, CACHED // (self.size * LANES * np.dtype(kernel.dtype).itemsize)))
-        self.drawn = kernel.array(self.steps * self.size, LANES)
-        self.used = self.steps
+    Args:
+        kept: whether the data of all steps of one `train` is to be there after it.
+    """
+
+    def __init__(self, kernel: Kernel, seeds: Sequence[int], kept: bool) -> None:
+        self.kernel, self.size = kernel, kernel.own_size
+        seeds = [stream(DATA, seed).initial_seed() for seed in seeds]
+        self.ahead = SEGMENT if kept else max(1, CACHED // (self.size * LANES * np.dtype(kernel.dtype).itemsize))
+        self.limit = SEGMENT if kept else LONG
+        self.drawn = kernel.array(self.ahead * self.size, LANES)
+        Streams(kernel, seeds).fill(self.drawn[: self.size])  # to look at before the first step draws it again
+        self.streams, self.there = Streams(kernel, seeds), 1
 
     def left(self) -> int:
-        """Steps whose data is there; draws more where there is none."""
-        if self.used == self.steps:
-            self.streams.fill(self.drawn)
-            self.used = 0
-        return self.steps - self.used
+        """The most steps that `train` can do."""
+        return self.limit
 
-    def batch(self, task: str, back: int = 0) -> tuple[np.ndarray, int]:
-        """The data of the next step, or of one so many steps back, and the distance to that of the step after it."""
-        return self.drawn[(self.used - back) * self.size :], self.size
+    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
+        """Train blocks, which have done `first` steps, for so many more."""
+        parts = [(block.state, block.numbers[first : first + steps], block.losses) for block in blocks]
+        self.kernel.advance(self.streams, self.drawn, self.ahead, parts, work)
+        self.there = (steps - 1) % self.ahead + 1
 
-    def advance(self, steps: int) -> None:
-        self.used += steps
+    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
+        """The data of the last step, or of one further back, and the distance to that of the step after it."""
+        return self.drawn[(self.there - back) * self.size :], self.size
 
 
 class Drawn:
@@ -245,35 +259,38 @@ class Drawn:
         self.steps = DRAWN if self.fresh else 1
         shape = (self.steps * self.size,) if self.shared else (self.steps * self.size, LANES)
         self.drawn = {task: kernel.array(*shape) for task in tasks}
-        self.used = self.steps
+        self._draw()
+
+    def _draw(self) -> None:
+        self.used = 0
+        for name, task in self.tasks.items():
+            for lane, generator in enumerate(generators := self.generators[name]):
+                parts = [part.reshape(self.steps, -1) for part in task.draw(generator, self.steps)]
+                both = torch.cat(parts, 1).reshape(-1).numpy()
+                if self.shared:
+                    self.drawn[name][:] = both
+                else:
+                    stop = lane + 1 if lane + 1 < len(generators) else LANES
+                    self.drawn[name][:, lane:stop] = both[:, None]
 
     def left(self) -> int:
-        """Steps whose data is there; draws more where there is none."""
-        if self.used == self.steps:
-            for name, task in self.tasks.items():
-                generators = self.generators[name]
-                for lane, generator in enumerate(generators):
-                    lanes = slice(lane, lane + 1 if lane + 1 < len(generators) else LANES)
-                    self._fill(self.drawn[name], lanes, *task.draw(generator, self.steps))
-            self.used = 0
-        return self.steps - self.used if self.fresh else SEGMENT
-
-    def _fill(self, drawn: np.ndarray, lanes: slice, x: Tensor, y: Tensor) -> None:
-        both = torch.cat([x.reshape(self.steps, -1), y.reshape(self.steps, -1)], 1).reshape(-1).numpy()
-        if self.shared:
-            drawn[:] = both
-        else:
-            drawn[:, lanes] = both[:, None]
-
-    def batch(self, task: str, back: int = 0) -> tuple[np.ndarray, int]:
-        """The data of the next step, or of one so many steps back, and the distance to that of the step after it."""
+        """The most steps that `train` can do."""
         if not self.fresh:
-            return self.drawn[task], 0
-        return self.drawn[task][(self.used - back) * self.size :], self.size
+            return SEGMENT
+        if self.used == self.steps:
+            self._draw()
+        return self.steps - self.used
 
-    def advance(self, steps: int) -> None:
-        if self.fresh:
-            self.used += steps
+    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
+        """Train blocks, which have done `first` steps, for so many more."""
+        self.used += steps
+        for block in blocks:
+            batch, stride = self.batch(block.task, steps)
+            self.kernel.train(block.state, batch, stride, block.numbers[first : first + steps], block.losses, work)
+
+    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
+        """The data of the last step, or of one further back, and the distance to that of the step after it."""
+        return self.drawn[task][max(self.used - back, 0) * self.size * self.fresh :], self.size * self.fresh
 
 
 class Restarts:
@@ -319,11 +336,11 @@ class Group:
         self.model, self.blocks, self.points = model, blocks, points
         kernel = model.kernel
         if _scaled(model.tasks):
-            self.data = Uniform(kernel, seeds)
+            self.data = Uniform(kernel, seeds, kept=model.rules.restart is not None)
         else:
             self.data = Drawn(kernel, {block.task: model.tasks[block.task] for block in blocks}, seeds)
         self.work = Work(kernel)
-        self.losses = kernel.array(SEGMENT, LANES)
+        self.loss = kernel.array(1, LANES)
 
     @property
     def size(self) -> int:
@@ -337,10 +354,11 @@ class Group:
             while done < stop and blocks:
                 if over.is_set():
                     return rows
-                steps = min(stop - done, SEGMENT, self.data.left())
-                for block in blocks:
-                    self._advance(block, done, steps)
-                self.data.advance(steps)
+                steps = min(stop - done, self.data.left())
+                before = [block.state.copy() for block in blocks] if rules.restart else []
+                self.data.train(blocks, done, steps, self.work)
+                for block, state in zip(blocks, before, strict=bool(before)):
+                    self._start_anew(block, state, done, steps)
                 done += steps
                 report(done * size)
             found = [self._checkpoint(block, stop) for block in blocks]
@@ -354,27 +372,24 @@ class Group:
         report(rules.steps * size)
         return rows
 
-    def _advance(self, block: Block, done: int, steps: int) -> None:
-        kernel, first = self.model.kernel, done
-        batch, stride = self.data.batch(block.task)
-        while first < done + steps:
-            left = done + steps - first
-            before = block.state.copy() if block.restarts else None
-            kernel.train(
-                block.state, batch[(first - done) * stride :], stride, block.numbers[first : done + steps], self.losses,
-                self.work,
-            )  # fmt: skip
-            again = block.restarts.due(first, self.losses[:left]) if block.restarts else None
-            if again is None:
-                return
-            stop, lanes = again  # some should have started anew on the way: back, and only as far as there
+    def _start_anew(self, block: Block, before: np.ndarray, first: int, steps: int) -> None:
+        """Restart the lanes for which it was time on the way: go back, and only as far as there, then on."""
+        end = first + steps
+        while (due := block.restarts.due(first, block.losses[: end - first])) is not None:
+            stop, lanes = due
             block.state[:] = before
-            kernel.train(
-                block.state, batch[(first - done) * stride :], stride, block.numbers[first:stop], self.losses, self.work
-            )
+            self._again(block, first, stop, end)
             for lane in lanes.tolist():
                 self._restart(block, lane, stop)
-            first = stop
+            if stop == end:
+                return
+            before, first = block.state.copy(), stop
+            self._again(block, first, end, end)
+
+    def _again(self, block: Block, first: int, stop: int, end: int) -> None:
+        """Train a block from step `first` up to `stop`, on data that reaches to `end`."""
+        batch, stride = self.data.batch(block.task, end - first)
+        self.model.kernel.train(block.state, batch, stride, block.numbers[first:stop], block.losses, self.work)
 
     def _restart(self, block: Block, lane: int, done: int) -> None:
         block.restarts.times[lane] += 1
@@ -388,13 +403,10 @@ class Group:
     def _checkpoint(self, block: Block, step: int) -> dict:
         """Columns of the table, for the lanes that are left."""
         kernel, lanes = self.model.kernel, np.flatnonzero(block.left)
-        if step == 0:
-            self.data.left()  # nothing is drawn yet
-        batch, stride = self.data.batch(block.task, back=int(step > 0))
         trial = kernel.array(*block.state.shape)  # which lies where vectors may, as a copy need not
         trial[:] = block.state
-        kernel.train(trial, batch, stride, block.numbers[:1], self.losses, self.work)
-        loss = self.losses[0, lanes].copy()
+        kernel.train(trial, *self.data.batch(block.task), block.numbers[:1], self.loss, self.work)
+        loss = self.loss[0, lanes]
         finite = np.isfinite(loss) & np.isfinite(block.state[: kernel.parameters, lanes]).all(0)
         models, tasks, seeds = zip(*(block.labels[lane] for lane in lanes), strict=True)
         columns = {"model": models, "task": tasks, "seed": seeds, "step": [step] * len(lanes), "loss": loss}
@@ -453,7 +465,7 @@ def groups(model: Model, workers: int) -> list[Group]:
             own = [columns[task, seed] for seed in part]
             block = Block(
                 task, [labels[k] for k in own], own, kernel.state(replicas.state[:, own].numpy()), tables[task],
-                np.arange(LANES) < len(own),
+                np.arange(LANES) < len(own), kernel.array(LONG, LANES),
             )  # fmt: skip
             if model.rules.restart is not None:
                 block.restarts = Restarts(model.rules.restart, model.rules.steps)

@@ -5,7 +5,7 @@ IEEE arithmetic is left in a step. Powers are products, for pow is not the same 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,12 +20,14 @@ class Optimiser:
     """How one optimiser moves a parameter.
 
     Attributes:
+        lr: its learning rate, before any schedule.
         moments: what each of its moments starts from, one number for each.
         names: of the numbers of a step.
         table: those numbers, given the learning rates of all steps.
         move: (parameter, gradient, moments, numbers) -> (parameter, moments).
     """
 
+    lr: float
     moments: tuple[float, ...]
     names: tuple[str, ...]
     table: Callable[[Numbers], list[Numbers]]
@@ -36,13 +38,13 @@ class UnknownOptimiser(ValueError):
     """An optimiser, or an option of one, that is not written down here."""
 
 
-def optimiser(make: Callable[..., torch.optim.Optimizer], lr: float) -> Optimiser:
-    """The optimiser that `make(parameters, lr=lr)` would return.
+def optimiser(make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Optimiser:
+    """The optimiser that `make(parameters)` would return.
 
     Raises:
         UnknownOptimiser: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
     """
-    made = make([torch.zeros(1, requires_grad=True)], lr=lr)
+    made = make([torch.zeros(1, requires_grad=True)])
     options, kind = made.defaults, type(made)
     for name in ("amsgrad", "maximize", "centered", "differentiable"):
         if options.get(name):
@@ -57,7 +59,7 @@ def optimiser(make: Callable[..., torch.optim.Optimizer], lr: float) -> Optimise
     def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         return known.move(p, g + decay * p, moments, numbers)
 
-    return Optimiser(known.moments, known.names, known.table, move)
+    return replace(known, move=move)
 
 
 def powers(base: float, steps: int) -> Numbers:
@@ -81,7 +83,7 @@ def _adam(options: dict) -> Optimiser:
         p = p * keep if decoupled else p
         return p - rate * m / (v.sqrt() * root + epsilon), [m, v]
 
-    return Optimiser((0.0, 0.0), ("rate", "root", "keep"), table, move)
+    return Optimiser(options["lr"], (0.0, 0.0), ("rate", "root", "keep"), table, move)
 
 
 def _sgd(options: dict) -> Optimiser:
@@ -99,7 +101,7 @@ def _sgd(options: dict) -> Optimiser:
         m = momentum * moments[0] + fresh * g
         return p - rate * (g + momentum * m if nesterov else m), [m]
 
-    return Optimiser((0.0,) if momentum else (), ("rate", "fresh"), table, move)
+    return Optimiser(options["lr"], (0.0,) if momentum else (), ("rate", "fresh"), table, move)
 
 
 def _rmsprop(options: dict) -> Optimiser:
@@ -114,7 +116,8 @@ def _rmsprop(options: dict) -> Optimiser:
         m = momentum * moments[1] + step
         return p - rate * m, [v, m]
 
-    return Optimiser((0.0, 0.0) if momentum else (0.0,), ("rate",), lambda rates: [rates], move)
+    moments = (0.0, 0.0) if momentum else (0.0,)
+    return Optimiser(options["lr"], moments, ("rate",), lambda rates: [rates], move)
 
 
 def _adagrad(options: dict) -> Optimiser:
@@ -128,7 +131,7 @@ def _adagrad(options: dict) -> Optimiser:
     def table(rates: Numbers) -> list[Numbers]:
         return [rates / (1 + np.arange(len(rates)) * slower)]
 
-    return Optimiser((float(options["initial_accumulator_value"]),), ("rate",), table, move)
+    return Optimiser(options["lr"], (float(options["initial_accumulator_value"]),), ("rate",), table, move)
 
 
 KNOWN: dict[type, Callable[[dict], Optimiser]] = {

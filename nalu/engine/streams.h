@@ -4,7 +4,7 @@
    A state is 624 words of each lane; a position from 0 to 624 tells how many of them are used. After seed() it is 624.
    Matsumoto and Nishimura, "Mersenne twister", ACM TOMACS 8 (1), 1998. */
 
-typedef int S __attribute__((vector_size(64), aligned(64)));
+typedef int SIGNED __attribute__((vector_size(64), aligned(64)));
 
 /* Only the low 32 bits of a seed count in torch, too. */
 void seed(U *state, const unsigned *seeds) {
@@ -49,11 +49,20 @@ int words(U *state, int position, U *out, long n) {
 /* torch.rand in float32: the lowest 24 bits over 2^24. The same numbers in the float64 build. */
 int uniform(U *state, int position, V *out, long n) {
   for (long k = 0; k < n; k++)
-    out[k] = __builtin_convertvector((S)(drawn(state, &position) & 0xffffffu), V) * (REAL)0x1p-24;
+    out[k] = __builtin_convertvector((SIGNED)(drawn(state, &position) & 0xffffffu), V) * (REAL)0x1p-24;
   return position;
 }
-/* torch.randint(high) for 0 < high < 2^32: the remainder. */
+/* torch.randint(high) for high > 0: the remainder of a word, or of two where high has more than 28 bits. */
 int below(U *state, int position, U *out, long n, unsigned high) {
-  for (long k = 0; k < n; k++) out[k] = drawn(state, &position) % high;
+  for (long k = 0; k < n; k++) {
+    U word = drawn(state, &position);
+    if (high >> 28) {
+      U low = drawn(state, &position);
+      for (int l = 0; l < 16; l++) word[l] = (unsigned)(((unsigned long long)word[l] << 32 | low[l]) % high);
+    } else {
+      word %= high;
+    }
+    out[k] = word;
+  }
   return position;
 }
