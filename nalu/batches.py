@@ -42,7 +42,7 @@ class Batches:
         self.generators = {key: stream(SHARED_DATA) if key[1] is None else stream(DATA, key[1]) for key in places}
         self.fresh = any(tasks[task].fresh for task, _ in places)
         self.block: Iterator[tuple[Tensor, Tensor]] = iter(())
-        self.x = self.y = None
+        self.x = self.y = self.shapes = None
         self.next()
 
     def next(self) -> None:
@@ -84,12 +84,44 @@ class Batches:
             noise = [self.tasks[task].noise(g, BLOCK) for (task, _), g in self.generators.items()]
             xs = torch.stack(noise, -1).to(self.like)
             return zip(xs, xs, strict=True)
-        drawn = [self.tasks[task].draw(g, BLOCK if self.fresh else 1) for (task, _), g in self.generators.items()]
-        inputs, targets = zip(*drawn, strict=True)
+        steps = BLOCK if self.fresh else 1
+        pairs = [drawn(self.tasks[task], task, g, steps) for (task, _), g in self.generators.items()]
+        self.shapes = self.shapes or _shapes(pairs[0])
+        for (task, _), pair in zip(self.generators, pairs, strict=True):
+            if (shapes := _shapes(pair)) != self.shapes:
+                raise ValueError(
+                    f"{_named(task)}: expected draw to return inputs and targets of the shapes {self.shapes[0]} and "
+                    f"{self.shapes[1]} for each step, as the first time, got {shapes[0]} and {shapes[1]}"
+                )
+        inputs, targets = zip(*pairs, strict=True)
         if not self.own and any(not torch.equal(inputs[0], other) for other in inputs[1:]):
             raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
         xs = like(torch.stack(inputs, -1) if self.own else inputs[0], self.like)
         return zip(xs, torch.stack(targets, -1).to(self.like), strict=True)
+
+
+def drawn(task: Task, name: str, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
+    """What a task draws, if it is what it should be: inputs and targets of batches for so many steps."""
+    pair = task.draw(generator, steps)
+    if not isinstance(pair, tuple | list) or [isinstance(part, Tensor) for part in pair] != [True, True]:
+        got = [type(part).__name__ for part in pair] if isinstance(pair, tuple | list) else type(pair).__name__
+        raise TypeError(f"{_named(name)}: expected draw to return inputs and targets, a pair of tensors, got {got}")
+    if any(part.ndim < 2 or len(part) != steps for part in pair):
+        raise ValueError(
+            f"{_named(name)}: expected draw to return inputs and targets of shapes ({steps}, batch, ...) for {steps} "
+            f"steps, got {tuple(pair[0].shape)} and {tuple(pair[1].shape)}"
+        )
+    return pair[0], pair[1]
+
+
+def _shapes(pair: tuple[Tensor, Tensor]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Those of one step."""
+    x, y = pair
+    return tuple(x.shape[1:]), tuple(y.shape[1:])
+
+
+def _named(task: str) -> str:
+    return f"task {task}" if task else "task"
 
 
 def like(x: Tensor, state: Tensor) -> Tensor:
