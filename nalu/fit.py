@@ -19,7 +19,8 @@ from joblib import Parallel, delayed
 from torch import nn
 from tqdm.auto import tqdm
 
-from nalu import checks
+from nalu import checks, refusals
+from nalu.batches import drawn, like
 from nalu.metrics import mean_absolute_error
 from nalu.program import Loss
 from nalu.replicas import Build, Replicas, build, stackable
@@ -124,7 +125,8 @@ def fit(
 
     Raises:
         TypeError, ValueError: an argument out of its range; outputs of another shape than the targets; a loss that is
-            not a scalar; networks with frozen parameters.
+            not a scalar; networks with frozen parameters, or that no stack can train (see `nalu.refusals`); a schedule
+            that is negative or not finite at some step; a task that draws other shapes than the first time.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")
@@ -146,6 +148,10 @@ def fit(
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
     if not dtype.is_floating_point:
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
+    if dtype not in refusals.DTYPES:
+        raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
+    refusals.schedule(schedule, steps, "schedule")
+    refusals.schedule(penalty, steps, "penalty")
     tasks, tests = _tasks(task, tests)
     names = [*measures, *next(iter(tests.values()))]
     if taken := sorted(COLUMNS.intersection(names)) + [name for name in measures if names.count(name) > 1]:
@@ -155,6 +161,12 @@ def fit(
 
     start = time.perf_counter()
     stacks = _stacks(models, list(tasks), seeds, dtype, device)
+    batches = {name: drawn(each, name, torch.Generator(), 1) for name, each in tasks.items()}
+    for stack in stacks:
+        for first, _ in runs([label[0] for label in stack.labels]):
+            name, key, _ = stack.labels[first]
+            one = stack.replicas.take(first, first + 1)
+            refusals.trainable(one, like(batches[key][0][0], one.state), name, penalised=penalty is not None)
     run = partial(
         train,
         rules=Rules(
@@ -165,7 +177,7 @@ def fit(
         stops=sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()}),
         checkpoint=partial(checkpoint, tests=tests, error=error, measures=measures),
     )  # fmt: skip
-    examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0])
+    examples = len(next(iter(batches.values()))[1][0])
     jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
     sizes = [(stop - first) * steps for _, (first, stop) in jobs]
     with _progress(sizes) as counter:
@@ -231,6 +243,7 @@ def _stacks(
         networks = [build(make, seed) for seed in seeds]
         if not isinstance(networks[0], nn.Module):
             raise TypeError(f"expected a function that makes {name} as a module, got {networks[0]!r} from it")
+        refusals.kinds(networks[0], name)
         if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
             raise ValueError(
                 f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}"

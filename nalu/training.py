@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import vmap
 
+from nalu import refusals
 from nalu.batches import Batches, like
 from nalu.program import Loss, projection, training_step
 from nalu.replicas import Build, Inputs, Replicas, build
@@ -119,10 +120,13 @@ class _Stack:
         self.lr = self.optimizer.param_groups[0]["lr"]
 
     def _trace(self) -> torch.optim.Optimizer:
-        self.step = training_step(
-            self.replicas, self.rules.loss, self.data.x, self.data.y, own=self.data.own, penalty_weight=self.weight,
-            penalty_below=self.rules.penalty_below,
-        )  # fmt: skip
+        try:
+            self.step = training_step(
+                self.replicas, self.rules.loss, self.data.x, self.data.y, own=self.data.own, penalty_weight=self.weight,
+                penalty_below=self.rules.penalty_below,
+            )  # fmt: skip
+        except RuntimeError as error:
+            raise refusals.unrecorded(", ".join(dict.fromkeys(model for model, *_ in self.labels)), error) from error
         self.project = projection(self.replicas)
         make = self.rules.optimizer
         fused = {"fused": True} if getattr(make, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
