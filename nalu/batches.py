@@ -39,7 +39,7 @@ class Batches:
         self.generators = {key: stream(SHARED_DATA) if key[1] is None else stream(DATA, key[1]) for key in places}
         self.fresh = any(tasks[task].fresh for task, _ in places)
         self.block: Iterator[tuple[Tensor, Tensor]] = iter(())
-        self.x = self.y = None
+        self.x = self.y = self.shapes = None
         self.next()
 
     def next(self) -> None:
@@ -82,12 +82,58 @@ class Batches:
             noise = [torch.rand(BLOCK, *shape, generator=g) for g in self.generators.values()]
             xs = torch.stack(noise, -1).to(self.like)
             return zip(xs, xs, strict=True)
-        drawn = [self.tasks[task].draw(g, BLOCK if self.fresh else 1) for (task, _), g in self.generators.items()]
-        inputs, targets = zip(*drawn, strict=True)
+        steps = BLOCK if self.fresh else 1
+        pairs = []
+        for (task, _), g in self.generators.items():
+            pairs.append(drawn(self.tasks[task], task, g, steps, self.shapes))
+            self.shapes = shapes_of(pairs[0])
+        inputs, targets = zip(*pairs, strict=True)
         if not self.own and any(not torch.equal(inputs[0], other) for other in inputs[1:]):
             raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
         xs = like(torch.stack(inputs, -1) if self.own else inputs[0], self.like)
         return zip(xs, torch.stack(targets, -1).to(self.like), strict=True)
+
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""Those of a step's inputs and targets."""
+
+
+def drawn(
+    task: Task, name: str, generator: torch.Generator, steps: int, shapes: Shapes | None = None
+) -> tuple[Tensor, Tensor]:
+    """What a task draws, if it is what it should be: inputs and targets of batches for so many steps.
+
+    Args:
+        shapes: of each step, as the first time.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    pair = task.draw(generator, steps)
+    if not isinstance(pair, tuple | list) or [isinstance(part, Tensor) for part in pair] != [True, True]:
+        got = [type(part).__name__ for part in pair] if isinstance(pair, tuple | list) else type(pair).__name__
+        raise TypeError(f"{_named(name)}: expected draw to return inputs and targets, a pair of tensors, got {got}")
+    if any(part.ndim < 2 or len(part) != steps for part in pair):
+        raise ValueError(
+            f"{_named(name)}: expected draw to return inputs and targets of shapes ({steps}, batch, ...) for {steps} "
+            f"steps, got {tuple(pair[0].shape)} and {tuple(pair[1].shape)}"
+        )
+    if shapes is not None and (got := shapes_of(pair)) != shapes:
+        raise ValueError(
+            f"{_named(name)}: expected draw to return inputs and targets of the shapes {shapes[0]} and "
+            f"{shapes[1]} for each step, as the first time, got {got[0]} and {got[1]}"
+        )
+    return pair[0], pair[1]
+
+
+def shapes_of(pair: tuple[Tensor, Tensor]) -> Shapes:
+    """Those of one step, of what is drawn for several."""
+    x, y = pair
+    return tuple(x.shape[1:]), tuple(y.shape[1:])
+
+
+def _named(task: str) -> str:
+    return f"task {task}" if task else "task"
 
 
 def like(x: Tensor, state: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from nalu import checks
+from nalu import checks, refusals
 from nalu.fit import fit
 from nalu.metrics import Estimate, estimate, mean_squared_error, rate
 from nalu.replicas import Build, Replicas, build
@@ -139,6 +139,8 @@ def benchmark(
     make = maker(unit)
     measures = _try(make, name, operations)
     recipes = {each: _recipe(unit, name, each, recipe) for each in operations}
+    for each in recipes.values():  # at all steps, and before the first of several operations is trained
+        refusals.schedule(each.penalty, steps, f"{name}: penalty")
     for each in operations:  # two replicas and one step, so that no error is left for later
         _trial(name, lambda each=each: _one(make, name, each, seeds[:2], 1, recipes[each], batch, False, 1, measures))
     runs = [
@@ -296,6 +298,7 @@ def _try(make: Build, name: str, operations: list[str]) -> dict[str, Callable[[n
         raise TypeError(f"{name}: expected a class that is made with two sizes, got: {error}") from error
     if not isinstance(network, nn.Module):
         raise TypeError(f"{name}: expected a class of modules, got {type(network).__name__} from {name}(2, 1)")
+    refusals.kinds(network, name)
     finite = False
     for task in ranges(operations[0], batch=4).values():
         x, _ = task.draw(torch.Generator().manual_seed(0), 1)

@@ -16,10 +16,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from joblib import Parallel, delayed
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from nalu import checks
+from nalu import checks, refusals
+from nalu.batches import drawn, like
 from nalu.engine import native
 from nalu.metrics import mean_absolute_error
 from nalu.program import Loss
@@ -127,7 +128,8 @@ def fit(
 
     Raises:
         TypeError, ValueError: an argument out of its range; outputs of another shape than the targets; a loss that is
-            not a scalar; networks with frozen parameters.
+            not a scalar; networks with frozen parameters, or that no stack can train (see `nalu.refusals`); a schedule
+            that is negative or not finite at some step; a task that draws other shapes than the first time.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")
@@ -149,6 +151,10 @@ def fit(
     workers = checks.at_least(_cores() if workers is None else workers, 1, "workers")
     if not dtype.is_floating_point:
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
+    if dtype not in refusals.DTYPES:
+        raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
+    refusals.schedule(schedule, steps, "schedule")
+    refusals.schedule(penalty, steps, "penalty")
     tasks, tests = _tasks(task, tests)
     names = [*measures, *next(iter(tests.values()))]
     if taken := sorted(COLUMNS.intersection(names)) + [name for name in measures if names.count(name) > 1]:
@@ -168,13 +174,16 @@ def fit(
     try:
         stack = partial(_stack, tasks=list(tasks), seeds=seeds, dtype=dtype, device=device)
         singles = {name: stack({name: made}) for name, made in networks.items()}
+        batches = _first_batches(tasks)
+        for name, single in singles.items():
+            _check(single.replicas.take(0, 1), name, batches, rules, watch)
         alone = {name: (single.replicas, single.labels) for name, single in singles.items()}
         compiled, engines = native.compiled(alone, models, rules, tasks, watch, workers)
         groups = [group for model in compiled.values() for group in native.groups(model, workers)]
         left = _families({name: made for name, made in networks.items() if name not in compiled})
         # Long jobs first, so that short ones fill the gaps.
         stacks = sorted(map(stack, left), key=lambda stack: stack.replicas.state.numel(), reverse=True)
-        examples = len(next(iter(tasks.values())).draw(torch.Generator(), 1)[1][0]) if stacks else 0
+        examples = len(next(iter(batches.values()))[1])
         jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
         run = partial(
             train, rules=rules, tasks=tasks, models=dict(models) if restart else {}, stops=stops,
@@ -238,6 +247,30 @@ class _Stack:
             yield keys[first], self.replicas.take(first, stop)
 
 
+def _first_batches(tasks: Mapping[str, Task]) -> dict[str, tuple[Tensor, Tensor]]:
+    """A step's inputs and targets of each task, to check with."""
+    batches = {name: drawn(task, name, torch.Generator(), 1) for name, task in tasks.items()}
+    batches = {name: (x[0], y[0]) for name, (x, y) in batches.items()}
+    (first, _), *others = batches.values()
+    if next(iter(tasks.values())).shared and any(not torch.equal(first, other) for other, _ in others):
+        raise ValueError("expected tasks with shared inputs to draw the same ones, got different")
+    return batches
+
+
+def _check(
+    replica: Replicas, name: str, batches: Mapping[str, tuple[Tensor, Tensor]], rules: Rules, watch: native.Watch
+) -> None:
+    """Raise where a model cannot be trained, or tested."""
+    network = replica[0].requires_grad_(False).eval()
+    for k, (key, (x, y)) in enumerate(batches.items()):
+        x, y = like(x, replica.state), y.to(replica.state)
+        if k == 0:  # what it looks for does not depend on the data
+            refusals.trainable(replica, x, name, penalised=rules.penalty is not None)
+        refusals.shapes(network(x), y, rules.loss)
+        for inputs, targets in watch.tests[key].values():
+            watch.error(network(like(inputs, replica.state)).unsqueeze(0), targets.to(replica.state))
+
+
 def _networks(name: str, make: Build, seeds: list[int]) -> list[nn.Module]:
     """A model's untrained networks."""
     if not callable(make) or isinstance(make, nn.Module):
@@ -245,6 +278,7 @@ def _networks(name: str, make: Build, seeds: list[int]) -> list[nn.Module]:
     networks = [build(make, seed) for seed in seeds]
     if not isinstance(networks[0], nn.Module):
         raise TypeError(f"expected a function that makes {name} as a module, got {networks[0]!r} from it")
+    refusals.kinds(networks[0], name)
     if frozen := [path for path, p in networks[0].named_parameters() if not p.requires_grad]:
         raise ValueError(f"expected networks that train all their parameters, got frozen {', '.join(frozen)} in {name}")
     return networks

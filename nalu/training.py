@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.func import vmap
 
+from nalu import refusals
 from nalu.batches import Batches, like
 from nalu.program import Loss, projection, training_step
 from nalu.replicas import Build, Inputs, Replicas, build
@@ -111,15 +111,17 @@ class _Stack:
         self.data = Batches(tasks, [label[1:] for label in labels], replicas.state)
         self.weight = None if rules.penalty is None else replicas.state.new_zeros(())
         self.restarts = _Restarts(rules.restart, models, labels) if rules.restart else None
-        _check_shapes(replicas, self.data, rules.loss)
         self.optimizer = self._trace()
         self.lr = self.optimizer.param_groups[0]["lr"]
 
     def _trace(self) -> torch.optim.Optimizer:
-        self.step = training_step(
-            self.replicas, self.rules.loss, self.data.x, self.data.y, own=self.data.own, penalty_weight=self.weight,
-            penalty_below=self.rules.penalty_below,
-        )  # fmt: skip
+        try:
+            self.step = training_step(
+                self.replicas, self.rules.loss, self.data.x, self.data.y, own=self.data.own, penalty_weight=self.weight,
+                penalty_below=self.rules.penalty_below,
+            )  # fmt: skip
+        except RuntimeError as error:
+            raise refusals.unrecorded(", ".join(dict.fromkeys(model for model, *_ in self.labels)), error) from error
         self.project = projection(self.replicas)
         make = self.rules.optimizer
         fused = {"fused": True} if getattr(make, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
@@ -222,16 +224,6 @@ class _Restarts:
         self.labels = [self.labels[r] for r in left]
         self.since, self.times, self.now = self.since[left], self.times[left], self.now[:, left]
         self.sums = [sums[:, left] for sums in self.sums]
-
-
-def _check_shapes(replicas: Replicas, data: Batches, loss: Loss) -> None:
-    outputs = replicas(data.x, own=data.own)
-    if outputs.shape != data.y.shape:
-        raise ValueError(
-            f"expected outputs of the shape of the targets, {tuple(data.y.shape[1:])}, got {tuple(outputs.shape[1:])}"
-        )
-    if (shape := vmap(loss)(outputs, data.y).shape[1:]) != ():
-        raise ValueError(f"expected a loss that is a scalar for each replica, got one of shape {tuple(shape)}")
 
 
 def checkpoint(

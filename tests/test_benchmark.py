@@ -195,11 +195,10 @@ def test_no_input_is_exactly_zero(operation: str) -> None:
     steps, task = 4, SingleModule(operation, -2, 2, batch=2**20)
     drawn = ((seed, torch.rand(steps, 2**20, 2, generator=seeded(seed))) for seed in range(40))
     seed, u = next((seed, u) for seed, u in drawn if (u == 0.5).any())  # the middle of the range
-    noise = task.noise(seeded(seed), steps)
-    assert torch.equal(noise[u != 0.5], u[u != 0.5]) and (noise[u == 0.5] - 0.5).abs().max() < 1e-7
     x, y = task.draw(seeded(seed), steps)
+    assert torch.equal(x[u != 0.5], -2 + 4 * u[u != 0.5]) and x[u == 0.5].abs().max() < 1e-6
     assert (x != 0).all() and y.isfinite().all()
-    for step in noise:  # as the engine scales it
+    for step in u:  # as the engine scales it
         x, y = task.examples(step, *(torch.tensor(end) for end in task.scales))
         assert (x != 0).all() and y.isfinite().all()
 
@@ -403,7 +402,8 @@ def test_errors_and_weights_in_the_end_are_those_of_the_networks(fits: list[Fit]
             assert not network.training
             for kind, (x, y) in task.tests().items():
                 error = (network(x) - y).square().mean().item()
-                assert last[kind][name, seed] == pytest.approx(error, rel=1e-4)
+                rounding = (3e-7 * y).square().mean().item()  # what a few units in the last place amount to
+                assert last[kind][name, seed] == pytest.approx(error, rel=1e-4, abs=rounding)
             far = max(min(abs(w), abs(1 - abs(w))) for w in network.W.flatten().tolist())
             assert last.sparsity[name, seed] == pytest.approx(far, rel=1e-5)
 

@@ -297,7 +297,7 @@ ONE = torch.ones(4, 1)
         ({"optimizer": "Adam"}, ValueError, r"optimizer among \['Adam', .*got 'Adam'"),
         ({"dtype": torch.int64}, ValueError, r"expected a floating-point dtype, got torch\.int64"),
         ({"tests": {"loss": (ONE, ONE)}}, ValueError, "names of their own, got loss"),
-        ({"tests": {"far": (ONE, ONE[:, 0])}}, ValueError, r"\(4,\).*, got \(3, 4, 1\)"),
+        ({"tests": {"far": (ONE, ONE[:, 0])}}, ValueError, r"\(4,\).*, got \(1, 4, 1\)"),
         ({"tests": {"far": (ONE.expand(4, 2), ONE)}}, ValueError, r"\(\.\.\., 1\), got \(4, 2\)"),
         ({"loss": lambda y, t: (y - t) ** 2}, ValueError, r"a loss that is a scalar .*got one of shape \(11, 1\)"),
         ({"task": Task(ONE, ONE[:, 0])}, ValueError, r"shape of the targets, \(4,\), got \(4, 1\)"),

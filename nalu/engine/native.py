@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from nalu import checks
+from nalu import checks, refusals
+from nalu.batches import Shapes, drawn, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
 from nalu.engine.kernel import LANES, Kernel, Layout, Streams, Work
 from nalu.engine.optimisers import UnknownOptimiser, optimiser
@@ -112,6 +113,8 @@ def compiled(
             engines[name] = "native"
         except (Unknown, UnknownOptimiser) as reason:
             engines[name] = f"torch, for there is no C for {reason}"
+        except RuntimeError as error:  # of the trace
+            raise refusals.unrecorded(name, error) from error
     with ThreadPoolExecutor(workers) as pool:
         problems = dict(zip(found, pool.map(_compile, [model.kernel for model in found.values()]), strict=True))
     if problems := {name: problem for name, problem in problems.items() if problem}:
@@ -147,7 +150,7 @@ def _kernel(replicas: Replicas, rules: Rules, tasks: Mapping[str, Task], watch: 
     task = next(iter(tasks.values()))
     scaled = _scaled(tasks)
     if scaled:
-        layout = Layout([torch.rand(task.noise)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
+        layout = Layout([torch.full(task.noise, 0.25)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
     else:
         x, y = task.draw(torch.Generator().manual_seed(0), 1)
         layout = Layout([x[0], y[0]], shared=task.shared)
@@ -259,13 +262,16 @@ class Drawn:
         self.steps = DRAWN if self.fresh else 1
         shape = (self.steps * self.size,) if self.shared else (self.steps * self.size, LANES)
         self.drawn = {task: kernel.array(*shape) for task in tasks}
+        self.shapes: Shapes | None = None
         self._draw()
 
     def _draw(self) -> None:
         self.used = 0
         for name, task in self.tasks.items():
             for lane, generator in enumerate(generators := self.generators[name]):
-                parts = [part.reshape(self.steps, -1) for part in task.draw(generator, self.steps)]
+                pair = drawn(task, name, generator, self.steps, self.shapes)
+                self.shapes = shapes_of(pair)
+                parts = [part.reshape(self.steps, -1) for part in pair]
                 both = torch.cat(parts, 1).reshape(-1).numpy()
                 if self.shared:
                     self.drawn[name][:] = both
