@@ -28,17 +28,20 @@ from nalu.engine.rules import (
     CUTS,
     ELEMENTWISE,
     EXTREMA,
+    LOOKUP,
     PRODUCTS,
     REDUCTIONS,
+    SCATTER,
     VIEWS,
     Place,
-    Unknown,
+    looked_up,
     loops,
     name,
     reduced,
     shape,
     term,
 )  # fmt: skip
+from nalu.engine.trace import Unknown
 
 ALONG = 8
 """Sums with so few results are taken along the loop over what they add up; more would not stay in registers."""
@@ -52,7 +55,7 @@ UNROLLED = 16
 SMALL = 16
 """Arrays of so many vectors live on the stack, even outside of all loops."""
 
-LONGEST = 250
+LONGEST = 1500
 """Statements of one C function: beyond, compiling takes longer than it saves."""
 
 HEADERS = tuple(Path(__file__).with_name(name).read_text() for name in ("functions.h", "streams.h", "kernel.h"))
@@ -76,6 +79,7 @@ class Statement:
         over: the axes that a reduction adds up, None where an axis has size 1.
         along: whether it is added up along the outermost loop, which is its first axis then.
         out: the element that a turn writes.
+        part: what it stores of a node that joins several.
         slot: the input that it becomes, or where in the outputs it starts.
         reads: (array, element) for each number that it reads.
     """
@@ -86,6 +90,7 @@ class Statement:
     over: list[Loop | None]
     along: bool
     out: Index
+    part: fx.Node | None = None
     slot: fx.Node | int | None = None
     copies: bool = False
     reads: list[tuple[fx.Node, Index]] = field(default_factory=list)
@@ -144,9 +149,6 @@ class Emitter:
         self.state, self.own, self.shared, self.numbers = (
             places[:first], places[first:second], places[second:third], places[third:]
         )  # fmt: skip
-        for node in places[:third]:
-            if not node.meta["val"].is_floating_point():
-                raise Unknown(f"inputs of {node.meta['val'].dtype}")
         self.offsets: dict[fx.Node, int] = {}
         self.state_size, self.own_size, self.shared_size = map(self._lay_out, (self.state, self.own, self.shared))
         (output,) = graph.find_nodes(op="output")
@@ -177,14 +179,11 @@ class Emitter:
             targets.append(self.out_size)
             self.out_size += math.prod(shape(result))
         for result, target in zip(self.results, targets, strict=True):
-            source = result
-            while source.op == "call_function" and name(source) in ("detach", "alias"):
-                source = source.args[0]
-            if source is target:
+            if result is target:
                 continue
-            plain = source.op == "call_function" and name(source) not in VIEWS and name(source) not in CONSTANTS
-            if plain and source not in self.slots and not self._needed_later(source, target):
-                self.slots[source] = target
+            plain = result.op == "call_function" and name(result) not in VIEWS and name(result) not in CONSTANTS
+            if plain and result not in self.slots and not self._needed_later(result, target):
+                self.slots[result] = target
             else:
                 self.copies.append((result, target))
         # How often an element of each node would be computed if nothing but reductions and results were stored.
@@ -200,9 +199,14 @@ class Emitter:
                 times[node.args[0]] += times[node]
                 continue
             size = math.prod(shape(node))
+            if kind == LOOKUP:  # of any row, so all must be there
+                times[node.args[0]] = math.inf
+                times[node.args[1]] += times[node] / max(shape(node)[-1], 1)
+                self._check_table(node.args[0])
+                continue
             again = times[node] > size and kind not in VIEWS
             joined = kind in ("cat", "stack") and times[node] > 2 * size
-            if kind in REDUCTIONS or node in self.slots or again or joined:
+            if kind in REDUCTIONS or kind == SCATTER or node in self.slots or again or joined:
                 self.stored.add(node)
             elif kind not in VIEWS and kind not in ELEMENTWISE:
                 raise Unknown(f"{node.target}")
@@ -211,10 +215,14 @@ class Emitter:
                 if kind in PRODUCTS:
                     bias = kind == "addmm" and source is node.args[0]
                     times[source] += size if bias else size * reduced(node)[0]
-                elif kind in REDUCTIONS:
+                elif kind in REDUCTIONS or kind == SCATTER:
                     times[source] += math.prod(shape(source))
                 else:
                     times[source] += own / len(node.args[0]) if kind in ("cat", "stack") else own
+
+    def _check_table(self, table: fx.Node) -> None:
+        if table.op != "placeholder" and name(table) in (*VIEWS, *CONSTANTS):
+            raise Unknown(f"{LOOKUP} of {table.target}")
 
     def _needed_later(self, node: fx.Node, target: fx.Node | int) -> bool:
         """Whether what a result overwrites is still read after it."""
@@ -238,7 +246,9 @@ class Emitter:
 
     def _write(self) -> None:
         order = [node for node in self.graph.nodes if node in self.stored]
-        self.statements = [self._statement(node) for node in order]
+        self.statements = []
+        for node in order:
+            self.statements += self._joined(node) if name(node) in ("cat", "stack") else [self._statement(node)]
         self.statements += [self._statement(node, copied=target) for node, target in self.copies]
         if len(self.statements) > LONGEST:
             raise Unknown(f"a step of {len(self.statements)} statements, more than {LONGEST}")
@@ -246,10 +256,17 @@ class Emitter:
             self._reading = s.reads
             self._value(s)
         self._reading = []
-        self._writer = {s.node: s for s in self.statements if not s.copies}
+        self._writers: dict[fx.Node, list[Statement]] = {}
+        for s in self.statements:
+            if not s.copies:
+                self._writers.setdefault(s.node, []).append(s)
 
     def _statement(self, node: fx.Node, copied: fx.Node | int | None = None) -> Statement:
         sizes = shape(node)
+        if copied is None and name(node) == SCATTER:
+            slot = self.slots.get(node)
+            over = loops(shape(node.args[0]), "rstuvw")
+            return Statement(node, [], (), over, False, Index(), slot=slot)
         if copied is not None or name(node) not in REDUCTIONS:
             along, over, found = False, [], loops(sizes, "ijklmn")
             place = tuple(map(Index.of, found))
@@ -262,7 +279,24 @@ class Emitter:
                 found, over = [Loop.named("i", over[0].size), *found], [Loop.named("i", over[0].size), *over[1:]]
         out = flat(place, sizes)
         slot = copied if copied is not None else self.slots.get(node)
-        return Statement(node, [loop for loop in found if loop], place, over, along, out, slot, copied is not None)
+        return Statement(node, [x for x in found if x], place, over, along, out, None, slot, copied is not None)
+
+    def _joined(self, node: fx.Node) -> list[Statement]:
+        """A statement for each part of what is joined: there is nothing to choose in its loops."""
+        sizes, statements, start = shape(node), [], 0
+        d = (node.args[1] if len(node.args) > 1 else 0) % len(sizes)
+        for part in node.args[0]:
+            found = loops(shape(part), "ijklmn")
+            place = tuple(map(Index.of, found))
+            if name(node) == "stack":
+                whole, step = (*place[:d], Index(start), *place[d:]), 1
+            else:
+                whole, step = (*place[:d], place[d] + start, *place[d + 1 :]), shape(part)[d]
+            slot = self.slots.get(node)
+            out = flat(whole, sizes)
+            statements.append(Statement(node, [x for x in found if x], place, [], False, out, part, slot))
+            start += step
+        return statements
 
     def _along(self, node: fx.Node) -> bool:
         sizes = reduced(node)
@@ -271,9 +305,9 @@ class Emitter:
     def _before(self, s: Statement, known: dict[Statement, int]) -> Iterator[tuple[Statement, Index, Index]]:
         """Statements that have a place in `known` and must not follow s, and the elements at which the two meet."""
         for array, at in s.reads:
-            writer = self._writer.get(array)
-            if writer in known:
-                yield writer, at, writer.out
+            for writer in self._writers.get(array, ()):
+                if writer in known:
+                    yield writer, at, writer.out
         if isinstance(s.slot, fx.Node):  # who reads what it overwrites comes first
             for other in known:
                 for array, at in other.reads:
@@ -352,8 +386,10 @@ class Emitter:
             if s.slot is not None:
                 self._homes[s.node] = ("out" if isinstance(s.slot, int) else self.names[s.slot], ())
                 continue
+            if s.node in self._homes:
+                continue
             common = 0 if s.along else len(paths[s])
-            for reader in readers.get(s.node, ()):
+            for reader in [*self._writers[s.node], *readers.get(s.node, ())]:
                 same = [a is b for a, b in zip(paths[s], paths[reader], strict=False)]
                 common = min(common, same.index(False) if False in same else len(same))
             gone = [nest.loop.text for nest in paths[s][:common]]
@@ -392,6 +428,8 @@ class Emitter:
         kind = name(node)
         if kind in VIEWS:
             return VIEWS[kind](self, node, place)
+        if kind == LOOKUP:
+            return looked_up(self, node, place)
         if kind not in ELEMENTWISE:
             raise Unknown(f"{node.target}")
         return ELEMENTWISE[kind](self, node, *(self.operand(operand, place) for operand in node.args))
@@ -407,6 +445,16 @@ class Emitter:
         sizes = shape(operand)
         place = place[len(place) - len(sizes) :]
         return self.element(operand, tuple(Index() if d == 1 else i for d, i in zip(sizes, place, strict=True)))
+
+    def entry(self, table: fx.Node, token: Expression, j: Index) -> Expression:
+        """The number j of the row of a table that a token names."""
+        self._reading.append((table, Index.of(Loop("any", math.prod(shape(table)), frozenset()))))
+        if table.op != "placeholder" and table not in self._homes:
+            return Expression("?")
+        array = self.names[table] if table.op == "placeholder" else self._homes[table][0]
+        if token.kind == "number":
+            return Expression(f"{array}[{shape(table)[-1]} * (int){token.inside(c.ATOM)} + {j}]")
+        return Expression(f"gather({array}, {token.text}, {shape(table)[-1]}, {j})")
 
     def literal(self, x: float) -> Expression:
         return c.literal(x, self.single)
@@ -437,6 +485,11 @@ class Emitter:
         """What a statement stores, or the term that it adds."""
         if s.copies:
             return self.element(s.node, s.place)
+        if s.part is not None:
+            return self.element(s.part, s.place)
+        if name(s.node) == SCATTER:
+            self.element(s.node.args[1], tuple(map(Index.of, s.over[:-1])))
+            return self.element(s.node.args[0], tuple(map(Index.of, s.over)))
         if name(s.node) in REDUCTIONS:
             value = term(self, s.node, s.place, tuple(map(Index.of, s.over)))
             if (start := self._start(s)) is not None:
@@ -508,6 +561,8 @@ class Emitter:
         return lines
 
     def _print_statement(self, s: Statement) -> list[str]:
+        if not s.copies and name(s.node) == SCATTER:
+            return self._print_scatter(s)
         target = self._target(s)
         value = self._value(s)
         if not s.over:
@@ -532,6 +587,16 @@ class Emitter:
         end = total if scale is None else f"{total} * {scale.text}"
         inner = _looped(s.over, self._added(s, total, value))
         return [f"{{ V {total} = {begin};", *("  " + line for line in inner), f"  {target} = {end}; }}"]
+
+    def _print_scatter(self, s: Statement) -> list[str]:
+        token = self.element(s.node.args[1], tuple(map(Index.of, s.over[:-1])))
+        value, (array, _), width = c.vector(self._value(s)), self._homes[s.node], shape(s.node)[-1]
+        j = Index.of(s.over[-1])
+        line = f"scatter({array}, {token.text}, {width}, {j}, {value.text});"
+        if token.kind == "number":
+            at = f"{array}[{width} * (int){token.inside(c.ATOM)} + {j}]"
+            line = f"{at} = {at} + {value.text};"
+        return [*self._each(s, f"{{}} = {c.vector(self.literal(0)).text};"), *_looped(s.over, line)]
 
     def _target(self, s: Statement) -> str:
         if not s.copies:

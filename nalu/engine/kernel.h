@@ -7,6 +7,16 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Tables of rows of n numbers, read by a token of each replica: number j of its row; and what is added there. */
+LIGHT V gather(const V *table, V token, int n, int j) {
+  V r;
+  for (int l = 0; l < 16; l++) r[l] = table[n * (int)token[l] + j][l];
+  return r;
+}
+LIGHT void scatter(V *table, V token, int n, int j, V x) {
+  for (int l = 0; l < 16; l++) table[n * (int)token[l] + j][l] += x[l];
+}
+
 /* How far outputs are from their targets, added up in float64, in which a sum of many small numbers stays exact enough. */
 typedef double D __attribute__((vector_size(16 * sizeof(double)), aligned(64)));
 typedef long long L __attribute__((vector_size(16 * sizeof(double)), aligned(64)));
@@ -18,11 +28,11 @@ static inline __attribute__((always_inline)) D error(V out, REAL y, int squared)
 
 /* A function that tests a network, tile by tile, on points that all replicas share. Behind the last point there is room
    for a whole tile. */
-#define TEST(TILE, INPUTS, OUTPUTS) \
-  void test(V *P, const REAL *x, const REAL *y, long points, int squared, V *out, V *S, D *sum) { \
+#define TEST(K, TILE, INPUTS, OUTPUTS) \
+  void test_##K(V *P, const REAL *x, const REAL *y, long points, int squared, V *out, V *S, D *sum) { \
     D total = {}; \
     for (long k = 0; k < points; k += TILE) { \
-      predict(P, 0, 0, x + k * INPUTS, 0, 0, out, S, 1); \
+      predict_##K(P, 0, 0, x + k * INPUTS, 0, 0, out, S, 1); \
       for (long q = 0; q < OUTPUTS * (points - k < TILE ? points - k : TILE); q++) \
         total += error(out[q], y[k * OUTPUTS + q], squared); \
     } \

@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +14,8 @@ from torch import Tensor, nn
 from nalu.engine.compiler import library
 from nalu.engine.emitter import HEADERS, Emitter
 from nalu.engine.optimisers import Optimiser
-from nalu.engine.rules import Unknown
 from nalu.engine.step import Objective, holding, training_step
-from nalu.engine.trace import trace
+from nalu.engine.trace import Unknown, trace
 
 LANES = 16
 """Replicas side by side: a vector of the C."""
@@ -56,14 +56,17 @@ class Kernel:
         network: of which only what its parameters hold does not matter.
         objective, optimiser: of the step.
         layout: of its batch.
-        inputs: an example of what it is tested on, for as many points as there are; none are tested on if not given.
+        inputs: what it is tested on: a set of points for each shape of a point.
         measures: functions of the network that return a number.
         dtype: float32, or float64 to compare trajectories.
         target, compiler: see `nalu.engine.compiler.library`.
 
     Attributes:
         source: its C.
+        body: the part of it that was made for this network.
         numbers: names of the numbers of a step, in their order.
+        outputs: by the shape of a point, how many outputs there are; without the shapes that C is not known for.
+        measures: the names of the measures that C is known for.
 
     Raises:
         Unknown: an operation that has no C here.
@@ -77,7 +80,7 @@ class Kernel:
         optimiser: Optimiser,
         layout: Layout,
         *,
-        inputs: Tensor | None = None,
+        inputs: Sequence[Tensor] = (),
         measures: Mapping[str, Callable[[nn.Module], Tensor]] | None = None,
         dtype: torch.dtype = torch.float32,
         target: str = "native",
@@ -92,17 +95,18 @@ class Kernel:
         self.parameters = sum(self.sizes)
         self.moments = optimiser.moments
         functions = [self._train(network, objective, optimiser, layout, parameters)]
-        self.inputs = self.outputs = 0
-        if inputs is not None:
-            functions.append(self._predict(network, inputs, parameters))
-        self.measures = list(measures or {})
-        for k, measure in enumerate((measures or {}).values()):
-            functions.append(self._measure(network, measure, k, parameters))
-        kinds = ("float", "int") if self.single else ("double", "long long")
+        self.outputs: dict[tuple[int, ...], int] = {}
+        for x in inputs:
+            if x.shape[1:] not in self.outputs:
+                with suppress(Unknown):
+                    functions.append(self._predict(network, x, parameters))
+        self.measures: list[str] = []
+        for name, measure in (measures or {}).items():
+            with suppress(Unknown):
+                functions.append(self._measure(network, measure, parameters))
+                self.measures.append(name)
         self.body = "\n\n".join(functions) + "\n"
-        self.source = "\n".join(
-            [f"#define SINGLE {int(self.single)}", *HEADERS, f"/* One network, of {kinds[0]}s. */", self.body]
-        )
+        self.source = "\n".join([f"#define SINGLE {int(self.single)}", *HEADERS, self.body])
 
     def _train(
         self,
@@ -152,11 +156,12 @@ class Kernel:
         if not torch.allclose(whole[: TILE // 2], half, rtol=1e-4, atol=1e-6, equal_nan=True):
             raise Unknown("outputs that depend on the other examples of a batch")
         emitter = Emitter(trace(predict, parameters, x), state=self.names, shared=["x"], batch=TILE, single=self.single)
-        self.inputs, self.outputs = x[0].numel(), whole[0].numel()
+        k = len(self.outputs)
+        self.outputs[tuple(x.shape[1:])] = whole[0].numel()
         self.scratch_size = max(self.scratch_size, emitter.scratch_size)
-        return f"{emitter.emit('predict')}\n\nTEST({TILE}, {self.inputs}, {self.outputs})"
+        return f"{emitter.emit(f'predict_{k}')}\n\nTEST({k}, {TILE}, {x[0].numel()}, {whole[0].numel()})"
 
-    def _measure(self, network: nn.Module, measure: Callable, k: int, parameters: list[Tensor]) -> str:
+    def _measure(self, network: nn.Module, measure: Callable, parameters: list[Tensor]) -> str:
         def measured(parameters: list[Tensor]) -> Tensor:
             with holding(network, parameters):
                 return measure(network).detach()
@@ -165,7 +170,7 @@ class Kernel:
         if emitter.out_size != 1:
             raise Unknown(f"a measure of {emitter.out_size} numbers")
         self.scratch_size = max(self.scratch_size, emitter.scratch_size)
-        return emitter.emit(f"measure_{k}")
+        return emitter.emit(f"measure_{len(self.measures)}")
 
     @cached_property
     def library(self) -> ctypes.CDLL:
@@ -179,8 +184,9 @@ class Kernel:
         types["seed"] = [POINTER, POINTER]
         types["uniform"] = [POINTER, INT, POINTER, LONG]
         types["advance"] = [POINTER, INT, POINTER, LONG, LONG, LONG, POINTER, POINTER, POINTER, LONG, POINTER, LONG]
-        if self.outputs:
-            types |= {"predict": step, "test": [POINTER, POINTER, POINTER, LONG, INT, POINTER, POINTER, POINTER]}
+        for k in range(len(self.outputs)):
+            types[f"predict_{k}"] = step
+            types[f"test_{k}"] = [POINTER, POINTER, POINTER, LONG, INT, POINTER, POINTER, POINTER]
         functions = {}
         for name, arguments in types.items():
             functions[name] = function = getattr(self.library, name)
@@ -243,41 +249,55 @@ class Kernel:
             *pointers, len(self.numbers), work.scratch.ctypes.data, steps,
         )  # fmt: skip
 
-    def errors(self, state: np.ndarray, x: np.ndarray, y: np.ndarray, squared: bool, work: "Work") -> np.ndarray:
-        """Each replica's mean absolute or squared error, in float64.
+    def points(self, x: Tensor, y: Tensor) -> "Points":
+        """A test set as C reads it.
 
-        Args:
-            x: as `padded` returns it.
-            y: (points, outputs), contiguous.
+        Raises:
+            KeyError: C is not known for points of this shape.
         """
-        at = work.tile.ctypes.data, work.scratch.ctypes.data, work.sums.ctypes.data
-        self._functions["test"](state.ctypes.data, x.ctypes.data, y.ctypes.data, len(y), int(squared), *at)
-        return work.sums / y.size
+        shape = tuple(x.shape[1:])
+        outputs = self.outputs[shape]
+        inputs, targets = self.array(len(x) + TILE, math.prod(shape)), self.array(len(x), outputs)
+        inputs[: len(x)], targets[:] = x.reshape(len(x), -1).numpy(), y.reshape(len(y), -1).numpy()
+        inputs[len(x) :] = inputs[0]
+        return Points(list(self.outputs).index(shape), inputs, targets)
 
-    def predict(self, state: np.ndarray, x: np.ndarray, points: int, work: "Work") -> np.ndarray:
-        """Each replica's outputs, (points, outputs, 16).
+    def errors(self, state: np.ndarray, points: "Points", squared: bool, work: "Work") -> np.ndarray:
+        """Each replica's mean absolute or squared error, in float64."""
+        at = [held.ctypes.data for held in (state, points.x, points.y)]
+        more = [held.ctypes.data for held in (work.tile, work.scratch, work.sums)]
+        self._functions[f"test_{points.k}"](*at, len(points.y), int(squared), *more)
+        return work.sums / points.y.size
 
-        Args:
-            x: as `padded` returns it.
-        """
-        tiles = -(-points // TILE)
-        out = self.array(tiles * TILE, self.outputs, LANES)
-        at = 0, 0, x.ctypes.data, TILE * self.inputs, 0, out.ctypes.data, work.scratch.ctypes.data
-        self._functions["predict"](state.ctypes.data, *at, tiles)
-        return out[:points]
+    def predict(self, state: np.ndarray, points: "Points", work: "Work") -> np.ndarray:
+        """Each replica's outputs, (points, outputs, 16)."""
+        tiles, width = -(-len(points.y) // TILE), TILE * points.x.shape[1]
+        out = self.array(tiles * TILE, points.y.shape[1], LANES)
+        at = 0, 0, points.x.ctypes.data, width, 0, out.ctypes.data, work.scratch.ctypes.data
+        self._functions[f"predict_{points.k}"](state.ctypes.data, *at, tiles)
+        return out[: len(points.y)]
 
-    def padded(self, x: Tensor) -> np.ndarray:
-        """Points of a test set with room for a whole tile behind the last."""
-        points = self.array(len(x) + TILE, self.inputs)
-        points[: len(x)] = x.reshape(len(x), -1).numpy()
-        points[len(x) :] = points[0]
-        return points
-
-    def measure(self, state: np.ndarray, k: int, work: "Work") -> np.ndarray:
+    def measure(self, state: np.ndarray, name: str, work: "Work") -> np.ndarray:
         """A measure of each replica."""
+        k = self.measures.index(name)
         at = 0, 0, 0, 0, 0, work.tile.ctypes.data, work.scratch.ctypes.data
         self._functions[f"measure_{k}"](state.ctypes.data, *at, 1)
         return work.tile[0].copy()
+
+
+@dataclass(frozen=True)
+class Points:
+    """A test set as C reads it.
+
+    Attributes:
+        k: the number of the C function that takes it.
+        x: (points and a tile more, numbers of a point).
+        y: (points, outputs).
+    """
+
+    k: int
+    x: np.ndarray
+    y: np.ndarray
 
 
 class Work:
@@ -285,7 +305,7 @@ class Work:
 
     def __init__(self, kernel: Kernel) -> None:
         self.scratch = kernel.array(kernel.scratch_size + 1, LANES)
-        self.tile = kernel.array(TILE * max(kernel.outputs, 1), LANES)
+        self.tile = kernel.array(TILE * max(kernel.outputs.values(), default=1), LANES)
         self.sums = array(LANES, dtype=np.float64)
 
 

@@ -20,11 +20,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nalu import checks, refusals
-from nalu.batches import Shapes, drawn, shapes_of
+from nalu.batches import Shapes, drawn, like, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
-from nalu.engine.kernel import LANES, Kernel, Layout, Streams, Work
+from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work
 from nalu.engine.optimisers import UnknownOptimiser, optimiser
-from nalu.engine.rules import Unknown
 from nalu.engine.step import Objective
 from nalu.metrics import mean_absolute_error, mean_squared_error
 from nalu.replicas import Build, Replicas, build
@@ -158,10 +157,9 @@ def _kernel(replicas: Replicas, rules: Rules, tasks: Mapping[str, Task], watch: 
         rules.loss, task.examples if scaled else None, rules.penalty is not None, rules.penalty_below, rules.clip,
         rules.clip_value,
     )  # fmt: skip
-    sets = [x for sets in tests.values() for x, _ in sets.values()]
     return Kernel(
         network, objective, optimiser(rules.optimizer), layout,
-        inputs=sets[0] if sets else None, measures=watch.measures, dtype=dtype,
+        inputs=[x for sets in tests.values() for x, _ in sets.values()], measures=watch.measures, dtype=dtype,
     )  # fmt: skip
 
 
@@ -335,10 +333,16 @@ class Restarts:
         return int(marks[k]) * every, np.flatnonzero(due[k])
 
 
+TestPoints = Mapping[str, Points | None]
+"""Test sets by name; None where C is not known for them."""
+
+
 class Group:
     """Blocks that train on the same data, on one thread."""
 
-    def __init__(self, model: Model, blocks: list[Block], seeds: Sequence[int], points: Mapping[str, dict]) -> None:
+    def __init__(
+        self, model: Model, blocks: list[Block], seeds: Sequence[int], points: Mapping[str, TestPoints]
+    ) -> None:
         self.model, self.blocks, self.points = model, blocks, points
         kernel = model.kernel
         if _scaled(model.tasks):
@@ -417,16 +421,32 @@ class Group:
         models, tasks, seeds = zip(*(block.labels[lane] for lane in lanes), strict=True)
         columns = {"model": models, "task": tasks, "seed": seeds, "step": [step] * len(lanes), "loss": loss}
         columns["diverged"] = ~finite
-        for name, (x, y, target) in self.points[block.task].items():
-            if self.model.watch.error in ERRORS:
-                errors = kernel.errors(block.state, x, y, ERRORS[self.model.watch.error], self.work)[lanes]
-            else:
-                outputs = torch.from_numpy(kernel.predict(block.state, x, len(y), self.work)[..., lanes].copy())
-                errors = self.model.watch.error(outputs.movedim(-1, 0).reshape(-1, *target.shape), target).numpy()
-            columns[name] = errors.astype(kernel.dtype)
-        for k, name in enumerate(self.model.watch.measures):
-            columns[name] = kernel.measure(block.state, k, self.work)[lanes]
+        for name, points in self.points[block.task].items():
+            columns[name] = self._errors(block, name, points)[lanes].astype(kernel.dtype)
+        for name, measure in self.model.watch.measures.items():
+            known = name in kernel.measures
+            columns[name] = (
+                kernel.measure(block.state, name, self.work) if known else self._replicas(block).each(measure).numpy()
+            )[lanes]
         return columns
+
+    def _errors(self, block: Block, name: str, points: Points | None) -> np.ndarray:
+        """The error of each lane on a test set."""
+        kernel, error = self.model.kernel, self.model.watch.error
+        if points is not None and error in ERRORS:
+            return kernel.errors(block.state, points, ERRORS[error], self.work)
+        x, y = self.model.watch.tests[block.task][name]
+        y = y.to(self.model.replicas.state)
+        if points is None:  # no C is known for it
+            return error(self._replicas(block)(like(x, self.model.replicas.state)), y).numpy()
+        outputs = torch.from_numpy(kernel.predict(block.state, points, self.work)).movedim(-1, 0)
+        return error(outputs.reshape(-1, *y.shape), y).numpy()
+
+    def _replicas(self, block: Block) -> Replicas:
+        """The networks of a block, one for each lane."""
+        held = Replicas([self.model.replicas.templates[0]] * LANES)
+        held.state = torch.from_numpy(block.state[: self.model.kernel.parameters].copy())
+        return held
 
     def _retire(self, block: Block, row: dict) -> None:
         lanes = np.flatnonzero(block.left)
@@ -449,7 +469,9 @@ def groups(model: Model, workers: int) -> list[Group]:
     made: dict = {}
     tables = {task: numbers(model, task, made) for task in model.tasks}
     points = {
-        task: {name: (kernel.padded(x), _contiguous(y, kernel), y.to(replicas.state)) for name, (x, y) in sets.items()}
+        task: {
+            name: kernel.points(x, y) if tuple(x.shape[1:]) in kernel.outputs else None for name, (x, y) in sets.items()
+        }
         for task, sets in model.watch.tests.items()
     }
     columns = {label[1:]: k for k, label in enumerate(labels)}
@@ -480,10 +502,8 @@ def groups(model: Model, workers: int) -> list[Group]:
     return found
 
 
-def _contiguous(y: Tensor, kernel: Kernel) -> np.ndarray:
-    held = kernel.array(*y.shape)
-    held[:] = y.numpy()
-    return held
+def _points(kernel: Kernel, x: Tensor, y: Tensor) -> Points | None:
+    return kernel.points(x, y) if tuple(x.shape[1:]) in kernel.outputs else None
 
 
 def train(groups: Sequence[Group], report: Callable[[int, int], None], workers: int) -> list[pd.DataFrame]:

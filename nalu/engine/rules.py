@@ -14,16 +14,13 @@ from torch import fx
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
 from nalu.engine.index import Index, Loop, flat, unflat
+from nalu.engine.trace import Unknown
 
 if TYPE_CHECKING:
     from nalu.engine.emitter import Emitter
 
 Place = tuple[Index, ...]
 Rule = Callable[["Emitter", fx.Node, Place], Expression]
-
-
-class Unknown(Exception):
-    """An operation, or a form of one, that has no C here; its text says which."""
 
 
 def name(node: fx.Node) -> str:
@@ -116,27 +113,52 @@ def _cat(e: "Emitter", node: fx.Node, place: Place) -> Expression:
     parts, start = [], 0
     for source in node.args[0]:
         size = shape(source)[d]
-        parts.append((start, start + size, lambda i, source=source: (source, (*place[:d], i, *place[d + 1 :]))))
+        parts.append(
+            (start, start + size, lambda i, source=source: e.element(source, (*place[:d], i, *place[d + 1 :])))
+        )
         start += size
-    return _choose(e, place[d], parts)
+    return _choose(place[d], parts)
 
 
 def _stack(e: "Emitter", node: fx.Node, place: Place) -> Expression:
     d = _argument(node, 1, 0) % len(place)
     rest = place[:d] + place[d + 1 :]
-    parts = [(k, k + 1, lambda i, source=source: (source, rest)) for k, source in enumerate(node.args[0])]
-    return _choose(e, place[d], parts)
+    parts = [(k, k + 1, lambda i, source=source: e.element(source, rest)) for k, source in enumerate(node.args[0])]
+    return _choose(place[d], parts)
 
 
-def _choose(e: "Emitter", i: Index, parts: Sequence[tuple[int, int, Callable]]) -> Expression:
+def _pad(e: "Emitter", node: fx.Node, place: Place) -> Expression:
+    """The source with as many numbers in front of and behind each axis; negative ones cut."""
+    source, pads, value = node.args[0], node.args[1], e.literal(_argument(node, 2, 0))
+
+    def padded(d: int, found: Place) -> Expression:
+        if d == len(place):
+            return e.element(source, found)
+        k = 2 * (len(place) - 1 - d)
+        before = pads[k] if k < len(pads) else 0
+        size = shape(source)[d]
+        if before <= 0 and place[d].range()[1] - before < size:
+            return padded(d + 1, (*found, place[d] + -before))
+        first = max(before, 0)
+        parts = [
+            (0, first, lambda i: value),
+            (first, before + size, lambda i: padded(d + 1, (*found, i + (first - before)))),
+            (before + size, shape(node)[d], lambda i: value),
+        ]
+        return _choose(place[d], parts)
+
+    return padded(0, ())
+
+
+def _choose(i: Index, parts: Sequence[tuple[int, int, Callable[[Index], Expression]]]) -> Expression:
     """The part that an index falls into: known now, or chosen by the loop variable in C."""
     low, high = i.range()
     near = [(start, stop, at) for start, stop, at in parts if start < stop and start <= high and low < stop]
     found = []
     for start, stop, at in near:
         inner = i + -start
-        source, place = at(inner if len(near) == 1 else inner.within(stop - start) if stop - start > 1 else Index())
-        found.append((stop, c.vector(e.element(source, place))))
+        part = at(inner if len(near) == 1 else inner.within(stop - start) if stop - start > 1 else Index())
+        found.append((stop, part if len(near) == 1 else c.vector(part)))
     text = found[-1][1].text
     for stop, part in reversed(found[:-1]):
         text = f"({i} < {stop} ? {part.text} : {text})"
@@ -158,7 +180,8 @@ VIEWS: dict[str, Rule] = {
     "getitem": _part,
     "cat": _cat,
     "stack": _stack,
-    **dict.fromkeys(("detach", "alias", "clone", "lift_fresh_copy", "contiguous"), _same),
+    "constant_pad_nd": _pad,
+    "contiguous": _same,
 }
 
 CUTS = {"split", "split_with_sizes", "unbind"}
@@ -329,10 +352,20 @@ def term(e: "Emitter", node: fx.Node, place: Place, over: Place) -> Expression:
     return c.numeric(e.element(node.args[0], tuple(index)))
 
 
+def looked_up(e: "Emitter", node: fx.Node, place: Place) -> Expression:
+    """A row's number of a table, by a token: the same row in all lanes, or one for each."""
+    table, tokens = node.args[:2]
+    return e.entry(table, e.element(tokens, place[:-1]), place[-1])
+
+
 PRODUCTS = {"mm", "bmm", "addmm"}
 SUMS = {"sum", "mean", "amax", "amin"}
 REDUCTIONS = PRODUCTS | SUMS
 EXTREMA = {"amax": "vmax", "amin": "vmin"}
+
+
+LOOKUP, SCATTER = "embedding", "embedding_dense_backward"
+"""To read a table by tokens, and to add up the gradients of what was read."""
 
 
 def loops(sizes: Sequence[int], names: str) -> list[Loop | None]:

@@ -21,7 +21,7 @@ LIGHT U mixed(U a, U b) {
   U y = (a & 0x80000000u) | (b & 0x7fffffffu);
   return (y >> 1) ^ ((0 - (b & 1u)) & 0x9908b0dfu);
 }
-RARE void twist(U *s) {
+static __attribute__((noinline)) void twist(U *s) {
   for (int i = 0; i < 227; i++) s[i] = s[i + 397] ^ mixed(s[i], s[i + 1]);
   for (int i = 227; i < 623; i++) s[i] = s[i - 227] ^ mixed(s[i], s[i + 1]);
   s[623] = s[396] ^ mixed(s[623], s[0]);
