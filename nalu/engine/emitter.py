@@ -24,10 +24,10 @@ from nalu.engine import expression as c
 from nalu.engine.expression import Expression
 from nalu.engine.index import Index, Loop, flat
 from nalu.engine.rules import (
+    COMBINED,
     CONSTANTS,
     CUTS,
     ELEMENTWISE,
-    EXTREMA,
     LOOKUP,
     PRODUCTS,
     REDUCTIONS,
@@ -606,15 +606,15 @@ class Emitter:
         return f"{self.names[s.slot]}[{s.out}]"
 
     def _combined(self, s: Statement, total: Expression, part: Expression) -> Expression:
-        extremum = EXTREMA.get(name(s.node))
-        return c.call(extremum, total, part) if extremum else c.add(total, part)
+        _, combine = COMBINED.get(name(s.node), (0, c.add))
+        return combine(total, part)
 
     def _added(self, s: Statement, total: str, part: Expression) -> str:
         return f"{total} = {self._combined(s, Expression(total), part).text};"
 
     def _zero(self, s: Statement) -> str:
         """What a sum, or an extremum, starts from."""
-        start = {"amax": -math.inf, "amin": math.inf}.get(name(s.node), 0)
+        start, _ = COMBINED.get(name(s.node), (0, c.add))
         return c.vector(self.literal(start)).text
 
     def _scale(self, s: Statement) -> Expression | None:

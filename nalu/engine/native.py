@@ -19,12 +19,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from nalu import checks, refusals
+from nalu import checks
 from nalu.batches import Shapes, drawn, like, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
 from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work
 from nalu.engine.optimisers import UnknownOptimiser, optimiser
 from nalu.engine.step import Objective
+from nalu.engine.trace import Unknown
 from nalu.metrics import mean_absolute_error, mean_squared_error
 from nalu.replicas import Build, Replicas, build
 from nalu.streams import DATA, RESTARTS, SHARED_DATA, seed_of, stream
@@ -112,8 +113,8 @@ def compiled(
             engines[name] = "native"
         except (Unknown, UnknownOptimiser) as reason:
             engines[name] = f"torch, for there is no C for {reason}"
-        except RuntimeError as error:  # of the trace
-            raise refusals.unrecorded(name, error) from error
+        except RuntimeError as error:  # of the trace; the other way may know what to do
+            engines[name] = f"torch, for its step cannot be recorded: {str(error).splitlines()[0]}"
     with ThreadPoolExecutor(workers) as pool:
         problems = dict(zip(found, pool.map(_compile, [model.kernel for model in found.values()]), strict=True))
     if problems := {name: problem for name, problem in problems.items() if problem}:

@@ -318,7 +318,7 @@ ELEMENTWISE |= {f"{operation}_": rule for operation, rule in ELEMENTWISE.items()
 
 
 def axes(node: fx.Node) -> list[int]:
-    """The axes that a sum, mean or extremum goes over, in order."""
+    """The axes that a sum, product, mean or extremum goes over, in order."""
     sizes = shape(node.args[0])
     given = _argument(node, 1)
     given = [given] if isinstance(given, int) else given
@@ -359,9 +359,15 @@ def looked_up(e: "Emitter", node: fx.Node, place: Place) -> Expression:
 
 
 PRODUCTS = {"mm", "bmm", "addmm"}
-SUMS = {"sum", "mean", "amax", "amin"}
+SUMS = {"sum", "mean", "prod", "amax", "amin"}
 REDUCTIONS = PRODUCTS | SUMS
-EXTREMA = {"amax": "vmax", "amin": "vmin"}
+
+COMBINED: dict[str, tuple[float, Callable[[Expression, Expression], Expression]]] = {
+    "prod": (1, c.multiply),
+    "amax": (-math.inf, lambda total, x: c.call("vmax", total, x)),
+    "amin": (math.inf, lambda total, x: c.call("vmin", total, x)),
+}
+"""What a reduction starts from, and how it takes in a term, where it is no sum."""
 
 
 LOOKUP, SCATTER = "embedding", "embedding_dense_backward"

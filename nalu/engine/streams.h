@@ -26,38 +26,47 @@ static __attribute__((noinline)) void twist(U *s) {
   for (int i = 227; i < 623; i++) s[i] = s[i - 227] ^ mixed(s[i], s[i + 1]);
   s[623] = s[396] ^ mixed(s[623], s[0]);
 }
-/* The next word of each lane. */
-LIGHT U drawn(U *state, int *position) {
-  if (*position >= 624) {
-    twist(state);
-    *position = 0;
-  }
-  U y = state[(*position)++];
+/* A word as it is given out. */
+LIGHT U tempered(U y) {
   y ^= y >> 11;
   y ^= (y << 7) & 0x9d2c5680u;
   y ^= (y << 15) & 0xefc60000u;
   return y ^ (y >> 18);
+}
+/* The position of the next word, once there is one. */
+LIGHT int ready(U *state, int position) {
+  if (position < 624) return position;
+  twist(state);
+  return 0;
 }
 
 /* Each of these draws n numbers a lane and returns the new position. */
 
 /* The words themselves. */
 int words(U *state, int position, U *out, long n) {
-  for (long k = 0; k < n; k++) out[k] = drawn(state, &position);
+  for (long k = 0; k < n;) {
+    position = ready(state, position);
+    for (; k < n && position < 624; k++, position++) out[k] = tempered(state[position]);
+  }
   return position;
 }
 /* torch.rand in float32: the lowest 24 bits over 2^24. The same numbers in the float64 build. */
 int uniform(U *state, int position, V *out, long n) {
-  for (long k = 0; k < n; k++)
-    out[k] = __builtin_convertvector((SIGNED)(drawn(state, &position) & 0xffffffu), V) * (REAL)0x1p-24;
+  for (long k = 0; k < n;) {
+    position = ready(state, position);
+    for (; k < n && position < 624; k++, position++)
+      out[k] = __builtin_convertvector((SIGNED)(tempered(state[position]) & 0xffffffu), V) * (REAL)0x1p-24;
+  }
   return position;
 }
 /* torch.randint(high) for high > 0: the remainder of a word, or of two where high has more than 28 bits. */
 int below(U *state, int position, U *out, long n, unsigned high) {
   for (long k = 0; k < n; k++) {
-    U word = drawn(state, &position);
+    position = ready(state, position);
+    U word = tempered(state[position++]);
     if (high >> 28) {
-      U low = drawn(state, &position);
+      position = ready(state, position);
+      U low = tempered(state[position++]);
       for (int l = 0; l < 16; l++) word[l] = (unsigned)(((unsigned long long)word[l] << 32 | low[l]) % high);
     } else {
       word %= high;
