@@ -7,7 +7,7 @@ NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup execute book test quick quick-notebooks quick-tests paper lab sync offline clean
+.PHONY: help setup execute book test quick quick-notebooks quick-tests machines paper lab sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -40,6 +40,9 @@ quick-notebooks:
 
 quick-tests:
 	@$(BIN)/pytest -q -m 'not slow and not browser' tests
+
+machines: .venv/.ready ## whether other processors and compilers, and node, train to the same bits (minutes)
+	@$(BIN)/python tests/machines.py
 
 paper: .venv/.ready ## train what takes longer than a chapter may, and store it in book/results
 	$(BIN)/python book/results/language.py

@@ -9,6 +9,37 @@
 A sum over the batch with few results is taken along the way of that loop; any other in a loop of its own. In either
 case its terms are added in the order of their index, one lane never meets another, and so the bits of a replica depend
 on nothing but its own numbers.
+
+An example: one step of gradient descent on the squared error of `(torch.tanh(w) * x).sum(-1, keepdim=True)`, with two
+weights and a batch of eight. Its graph, in which c is the learning rate:
+
+    tanh = tanh(w)               sub = sub(sum_1, y)         mul_3 = mul(expand, x)     mul_5 = mul(view, rsub)
+    mul = mul(tanh, x)           pow_1 = pow(sub, 2)         sum_2 = sum(mul_3, 0)      mul_6 = mul(c, mul_5)
+    sum_1 = sum(mul, -1)         mean = mean(pow_1)          mul_4 = mul(tanh, tanh)    sub_2 = sub(w, mul_6)
+                                 mul_1 = mul(sub, 0.25)      rsub = 1 - mul_4
+
+tanh, sum_1, sub, mean, mul_1, sum_2 and sub_2 are stored, the rest is written into them; sub_2 is the new w, mean the
+loss. The loop over the batch holds what depends on it, and only the sums leave it:
+
+    for (int i = 0; i < 2; i++) {
+      a0[i] = vtanh(w_[i]);
+    }
+    out[0] = all(0.0f);
+    for (int q = 0; q < 2; q++) a5[q] = all(0.0f);
+    for (int i = 0; i < 8; i++) {
+      V a1, a2, a4;
+      a1 = a0[0] * x[2 * i] + a0[1] * x[2 * i + 1];
+      a2 = a1 - y[i];
+      out[0] = out[0] + a2 * a2;
+      a4 = a2 * 0.25f;
+      for (int j = 0; j < 2; j++) {
+        a5[j] = a5[j] + a4 * x[j + 2 * i];
+      }
+    }
+    out[0] = out[0] * 0.125f;
+    for (int i = 0; i < 2; i++) {
+      w_[i] = w_[i] - rate * (a5[i] * (1.0f - a0[i] * a0[i]));
+    }
 """
 
 import math
@@ -64,9 +95,10 @@ HEADERS = tuple(Path(__file__).with_name(name).read_text() for name in ("functio
 KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"""
 
-OWN = "P X Y S c i j k l m n r s t u w v q out steps own shared total"
+DEFINED = re.compile(r"([A-Za-z_]\w*)\(|#define (\w+)|typedef [\w ]+? (\w+)[ ;]")
 
-RESERVED = frozenset(re.findall(r"[A-Za-z_]\w*", " ".join([*HEADERS, KEYWORDS, OWN])))
+RESERVED = frozenset(name for found in DEFINED.findall("\n".join(HEADERS)) for name in found if name)
+RESERVED |= frozenset(f"{KEYWORDS} P X Y S c i j k l m n r s t u v w q out steps own shared total".split())
 """What no parameter can be called in C."""
 
 
@@ -184,12 +216,16 @@ class Emitter:
             plain = result.op == "call_function" and name(result) not in VIEWS and name(result) not in CONSTANTS
             if plain and result not in self.slots and not self._needed_later(result, target):
                 self.slots[result] = target
+            elif result in self.updated:
+                raise Unknown("a step in which one part of the state becomes another")
             else:
                 self.copies.append((result, target))
         # How often an element of each node would be computed if nothing but reductions and results were stored.
         times = dict.fromkeys(self.graph.nodes, 0.0)
         for result, _ in self.copies:
             times[result] += math.prod(shape(result))
+        # What is copied in the end is computed before: by then, what it is made of may have changed.
+        copied = {result for result, _ in self.copies}
         self.stored: set[fx.Node] = set()
         for node in reversed(self.graph.nodes):
             if node.op != "call_function" or name(node) in CONSTANTS:
@@ -206,7 +242,7 @@ class Emitter:
                 continue
             again = times[node] > size and kind not in VIEWS
             joined = kind in ("cat", "stack") and times[node] > 2 * size
-            if kind in REDUCTIONS or kind == SCATTER or node in self.slots or again or joined:
+            if kind in REDUCTIONS or kind == SCATTER or node in self.slots or node in copied or again or joined:
                 self.stored.add(node)
             elif kind not in VIEWS and kind not in ELEMENTWISE:
                 raise Unknown(f"{node.target}")
@@ -635,9 +671,9 @@ def _names(wanted: Sequence[str]) -> list[str]:
     names: list[str] = []
     for text in wanted:
         text = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in text)
-        if not text or text[0].isdigit() or text in RESERVED or (text[0] == "a" and text[1:].isdigit()):
+        if not text or text[0].isdigit() or (text[0] == "a" and text[1:].isdigit()):
             text = f"p{text}"
-        while text in names:
+        while text in RESERVED or text in names:
             text += "_"
         names.append(text)
     return names

@@ -39,17 +39,11 @@ static inline __attribute__((always_inline)) D error(V out, REAL y, int squared)
     *sum = total; \
   }
 
-/* Trains several blocks on the same random numbers, drawn a few steps ahead, while they are at hand.
-   size: numbers of a step; P, c, out: state, numbers (so many a step) and losses of each block. */
-void train(V *restrict P, const V *restrict X, long own, const REAL *restrict Y, long shared, const REAL *restrict c,
-           V *restrict out, V *restrict S, long steps);
-
-int advance(U *words, int position, V *X, long size, long ahead, long blocks, V **P, const REAL **c, V **out,
-            long numbers, V *S, long steps) {
-  for (long t = 0; t < steps; t += ahead) {
-    long now = steps - t < ahead ? steps - t : ahead;
-    position = uniform(words, position, X, now * size);
-    for (long b = 0; b < blocks; b++) train(P[b], X, size, 0, 0, c[b] + t * numbers, out[b] + t, S, now);
-  }
-  return position;
+/* Batches taken from a pool of rows that all replicas share: for each step and place in its batch the row that each lane
+   has drawn. From one step to the next it is `stride` numbers. */
+void take(const U *rows, long steps, long batch, const REAL *pool, int width, V *out, long stride) {
+  for (long t = 0; t < steps; t++)
+    for (long b = 0; b < batch; b++)
+      for (int j = 0; j < width; j++)
+        for (int l = 0; l < 16; l++) out[t * stride + b * width + j][l] = pool[(long)rows[t * batch + b][l] * width + j];
 }

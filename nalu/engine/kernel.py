@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,6 +33,10 @@ def array(*shape: int, dtype: type) -> np.ndarray:
     room = np.zeros(size + 64, dtype)
     start = -room.ctypes.data // room.itemsize % (64 // room.itemsize)
     return room[start : start + size].reshape(shape)
+
+
+ADVANCE = Path(__file__).with_name("advance.h").read_text()
+"""C that calls a network's step."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Kernel:
                 functions.append(self._measure(network, measure, parameters))
                 self.measures.append(name)
         self.body = "\n\n".join(functions) + "\n"
-        self.source = "\n".join([f"#define SINGLE {int(self.single)}", *HEADERS, self.body])
+        self.source = "\n".join([f"#define SINGLE {int(self.single)}", *HEADERS, self.body, ADVANCE])
 
     def _train(
         self,
@@ -182,6 +187,8 @@ class Kernel:
         step = [POINTER, POINTER, LONG, POINTER, LONG, POINTER, POINTER, POINTER, LONG]
         types = {"train": step, **{f"measure_{k}": step for k in range(len(self.measures))}}
         types["seed"] = [POINTER, POINTER]
+        types["below"] = [POINTER, INT, POINTER, LONG, ctypes.c_uint]
+        types["take"] = [POINTER, LONG, LONG, POINTER, INT, POINTER, LONG]
         types["uniform"] = [POINTER, INT, POINTER, LONG]
         types["advance"] = [POINTER, INT, POINTER, LONG, LONG, LONG, POINTER, POINTER, POINTER, LONG, POINTER, LONG]
         for k in range(len(self.outputs)):
@@ -190,7 +197,7 @@ class Kernel:
         functions = {}
         for name, arguments in types.items():
             functions[name] = function = getattr(self.library, name)
-            function.argtypes, function.restype = arguments, INT if name in ("uniform", "advance") else None
+            function.argtypes, function.restype = arguments, INT if name in ("uniform", "below", "advance") else None
         return functions
 
     def array(self, *shape: int) -> np.ndarray:
@@ -248,6 +255,18 @@ class Kernel:
             streams.words.ctypes.data, streams.position, drawn.ctypes.data, self.own_size, ahead, len(blocks),
             *pointers, len(self.numbers), work.scratch.ctypes.data, steps,
         )  # fmt: skip
+
+    def take(self, rows: np.ndarray, pool: np.ndarray, out: np.ndarray, steps: int, stride: int) -> None:
+        """Fill batches with rows of a pool.
+
+        Args:
+            rows: which, (steps times batch, 16), of uint32.
+            pool: (points, numbers of a point), contiguous.
+            out: the first number of the first batch, and those behind it, (numbers, 16).
+            stride: from one step to the next.
+        """
+        at = rows.ctypes.data, steps, len(rows) // steps, pool.ctypes.data, pool.shape[1], out.ctypes.data, stride
+        self._functions["take"](*at)
 
     def points(self, x: Tensor, y: Tensor) -> "Points":
         """A test set as C reads it.
@@ -323,3 +342,8 @@ class Streams:
         """The next numbers, uniform in [0, 1), into the rows of an array."""
         uniform = self.kernel._functions["uniform"]
         self.position = uniform(self.words.ctypes.data, self.position, numbers.ctypes.data, len(numbers))
+
+    def below(self, high: int, numbers: np.ndarray) -> None:
+        """The next whole numbers, as `torch.randint(high)` draws them, into an array of uint32."""
+        below = self.kernel._functions["below"]
+        self.position = below(self.words.ctypes.data, self.position, numbers.ctypes.data, len(numbers), high)

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.batches import Shapes, drawn, like, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
-from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work
+from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work, array
 from nalu.engine.optimisers import UnknownOptimiser, optimiser
 from nalu.engine.step import Objective
 from nalu.engine.trace import Unknown
 from nalu.metrics import mean_absolute_error, mean_squared_error
 from nalu.replicas import Build, Replicas, build
 from nalu.streams import DATA, RESTARTS, SHARED_DATA, seed_of, stream
-from nalu.tasks import Scaled, Task
+from nalu.tasks import Pooled, Scaled, Task
 from nalu.training import Error, Label, Measure, Rules, TestSets
 from nalu.units.recipe import Restart
 
@@ -44,6 +44,9 @@ LONG = 500
 
 CACHED = 2**18
 """Bytes of random numbers that are drawn at once: they are read again for each task while they are at hand."""
+
+PICKED = 2**20
+"""Bytes of batches that are picked at once for each task."""
 
 ERRORS = {mean_absolute_error: False, mean_squared_error: True}
 """The errors that are computed in C, and whether they are squares."""
@@ -168,6 +171,12 @@ def _scaled(tasks: Mapping[str, Task]) -> bool:
     """Whether the tasks differ in a few numbers only, so that they share what is drawn."""
     scaled = all(isinstance(task, Scaled) and not task.shared and task.fresh for task in tasks.values())
     return scaled and len({task.family for task in tasks.values()}) == 1
+
+
+def _pooled(tasks: Mapping[str, Task]) -> bool:
+    """Whether each replica picks its batches from sets of the same size."""
+    pooled = all(isinstance(task, Pooled) and task.fresh and not task.shared for task in tasks.values())
+    return pooled and len({(task.batch, len(task.pool[0])) for task in tasks.values()}) == 1
 
 
 @dataclass(eq=False)
@@ -298,6 +307,57 @@ class Drawn:
         return self.drawn[task][max(self.used - back, 0) * self.size * self.fresh :], self.size * self.fresh
 
 
+class Picked:
+    """Batches of points from a training set, which each replica picks by itself: drawn in C, and once for all tasks."""
+
+    def __init__(self, kernel: Kernel, tasks: Mapping[str, Pooled], seeds: Sequence[int]) -> None:
+        self.kernel, self.size, self.batch_size = kernel, kernel.own_size, next(iter(tasks.values())).batch
+        self.streams = Streams(kernel, [stream(DATA, seed).initial_seed() for seed in seeds])
+        self.pools = {name: [_rows(part, kernel) for part in task.pool] for name, task in tasks.items()}
+        self.same_inputs = all(np.array_equal(x, next(iter(self.pools.values()))[0]) for x, _ in self.pools.values())
+        self.steps = max(1, min(SEGMENT, PICKED // (self.size * LANES * np.dtype(kernel.dtype).itemsize)))
+        self.rows = array(self.steps * self.batch_size, LANES, dtype=np.uint32)
+        self.drawn = {name: kernel.array(self.steps * self.size, LANES) for name in tasks}
+        self._draw()
+
+    def _draw(self) -> None:
+        self.used, first = 0, None
+        self.streams.below(len(next(iter(self.pools.values()))[0]), self.rows)
+        for name, (x, y) in self.pools.items():
+            inputs = self.batch_size * x.shape[1]
+            drawn = self.drawn[name]
+            if first is None or not self.same_inputs:
+                self.kernel.take(self.rows, x, drawn, self.steps, self.size)
+                first = drawn
+            else:  # of another task, in the same rows
+                by_step = (self.steps, self.size, LANES)
+                drawn.reshape(by_step)[:, :inputs] = first.reshape(by_step)[:, :inputs]
+            self.kernel.take(self.rows, y, drawn[inputs:], self.steps, self.size)
+
+    def left(self) -> int:
+        """The most steps that `train` can do."""
+        if self.used == self.steps:
+            self._draw()
+        return self.steps - self.used
+
+    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
+        """Train blocks, which have done `first` steps, for so many more."""
+        self.used += steps
+        for block in blocks:
+            batch, stride = self.batch(block.task, steps)
+            self.kernel.train(block.state, batch, stride, block.numbers[first : first + steps], block.losses, work)
+
+    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
+        """The data of the last step, or of one further back, and the distance to that of the step after it."""
+        return self.drawn[task][max(self.used - back, 0) * self.size :], self.size
+
+
+def _rows(part: Tensor, kernel: Kernel) -> np.ndarray:
+    rows = kernel.array(len(part), part[0].numel())
+    rows[:] = part.reshape(len(part), -1).numpy()
+    return rows
+
+
 class Restarts:
     """Which lanes of a block start anew: those whose loss stays high."""
 
@@ -349,7 +409,8 @@ class Group:
         if _scaled(model.tasks):
             self.data = Uniform(kernel, seeds, kept=model.rules.restart is not None)
         else:
-            self.data = Drawn(kernel, {block.task: model.tasks[block.task] for block in blocks}, seeds)
+            tasks = {block.task: model.tasks[block.task] for block in blocks}
+            self.data = (Picked if _pooled(tasks) else Drawn)(kernel, tasks, seeds)
         self.work = Work(kernel)
         self.loss = kernel.array(1, LANES)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
@@ -30,6 +30,13 @@ def name(node: fx.Node) -> str:
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:
+    """That of what an operation returns.
+
+    Raises:
+        Unknown: it returns something else than one tensor.
+    """
+    if not isinstance(node.meta.get("val"), Tensor):
+        raise Unknown(f"{node.target}")
     return tuple(node.meta["val"].shape)
 
 
@@ -150,6 +157,45 @@ def _pad(e: "Emitter", node: fx.Node, place: Place) -> Expression:
     return padded(0, ())
 
 
+def _slice_scatter(e: "Emitter", node: fx.Node, place: Place) -> Expression:
+    """A tensor with another one in the place of a slice."""
+    whole, part = node.args[:2]
+    d, size = _argument(node, 2, 0) % len(place), shape(part)
+    length = shape(whole)[d]
+    start = _argument(node, 3) or 0
+    start = min(max(start + length if start < 0 else start, 0), length)
+    if _argument(node, 5, 1) != 1:
+        raise Unknown(f"{node.target} with a step")
+    return _inserted(e, whole, place, d, start, start + size[d], lambda i: (*place[:d], i, *place[d + 1 :]), part)
+
+
+def _select_scatter(e: "Emitter", node: fx.Node, place: Place) -> Expression:
+    """A tensor with another one in the place of one of its parts."""
+    whole, part = node.args[:2]
+    d = node.args[2] % len(place)
+    k = node.args[3] % shape(whole)[d]
+    return _inserted(e, whole, place, d, k, k + 1, lambda i: place[:d] + place[d + 1 :], part)
+
+
+def _inserted(
+    e: "Emitter", whole: fx.Node, place: Place, d: int, start: int, stop: int, at: Callable, part: fx.Node
+) -> Expression:
+    def around(first: int) -> Callable[[Index], Expression]:
+        return lambda i: e.element(whole, (*place[:d], i + first, *place[d + 1 :]))
+
+    size = shape(whole)[d]
+    parts = [(0, start, around(0)), (start, stop, lambda i: e.element(part, at(i))), (stop, size, around(stop))]
+    return _choose(place[d], parts)
+
+
+def _flip(e: "Emitter", node: fx.Node, place: Place) -> Expression:
+    flipped = {d % len(place) for d in node.args[1]}
+    source = (
+        i * -1 + (size - 1) if d in flipped else i for d, (i, size) in enumerate(zip(place, shape(node), strict=True))
+    )
+    return e.element(node.args[0], tuple(source))
+
+
 def _choose(i: Index, parts: Sequence[tuple[int, int, Callable[[Index], Expression]]]) -> Expression:
     """The part that an index falls into: known now, or chosen by the loop variable in C."""
     low, high = i.range()
@@ -181,6 +227,9 @@ VIEWS: dict[str, Rule] = {
     "cat": _cat,
     "stack": _stack,
     "constant_pad_nd": _pad,
+    "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
+    "flip": _flip,
     "contiguous": _same,
 }
 

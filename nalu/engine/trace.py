@@ -17,8 +17,8 @@ softplus softplus_backward elu elu_backward mse_loss mse_loss_backward _softmax 
 _log_softmax_backward_data log_sigmoid_forward log_sigmoid_backward gelu gelu_backward silu silu_backward mish
 mish_backward hardsigmoid hardsigmoid_backward hardswish hardswish_backward huber_loss
 huber_loss_backward smooth_l1_loss smooth_l1_loss_backward addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ dot mv vdot
-linalg_vector_norm norm logsumexp std var native_layer_norm native_layer_norm_backward glu glu_backward
-select_backward slice_backward unbind split_with_sizes
+linalg_vector_norm norm logsumexp   glu glu_backward
+select_backward slice_backward
 """
 
 SIMPLER = get_decompositions([getattr(aten, name) for name in DEFINED.split()])

@@ -54,4 +54,27 @@ class Scaled(Task, Protocol):
         """Inputs and targets of noise for one network, or for several, whose axis is the last one."""
 
 
-__all__ = ["Identity", "LanguageToNumber", "RecurrentFunction", "Scaled", "SingleModule", "StaticFunction", "Task"]
+@runtime_checkable
+class Pooled(Task, Protocol):
+    """A task that takes the examples of a batch from a fixed set, by `torch.randint(len(x), (steps, batch))`.
+
+    So `draw` does, and so can an engine, without it.
+    """
+
+    batch: int
+
+    @property
+    def pool(self) -> tuple[Float[Tensor, "point *in"], Float[Tensor, "point out"]]:
+        """The set: inputs and targets."""
+
+
+__all__ = [
+    "Identity",
+    "LanguageToNumber",
+    "Pooled",
+    "RecurrentFunction",
+    "Scaled",
+    "SingleModule",
+    "StaticFunction",
+    "Task",
+]

@@ -59,9 +59,14 @@ class RecurrentFunction:
         self, generator: torch.Generator, steps: int
     ) -> tuple[Float[Tensor, "steps batch time in"], Float[Tensor, "steps batch 1"]]:
         """Batches from the training set, each sequence equally likely at each place."""
-        x, y = self.training()
+        x, y = self.pool
         chosen = torch.randint(len(x), (steps, self.batch), generator=generator)
         return x[chosen], y[chosen]
+
+    @property
+    def pool(self) -> Sequences:
+        """The training set, from which each step takes a batch."""
+        return self.training()
 
     def training(self) -> Sequences:
         """The training set."""

@@ -66,9 +66,14 @@ class StaticFunction:
         self, generator: torch.Generator, steps: int
     ) -> tuple[Float[Tensor, "steps batch in"], Float[Tensor, "steps batch 1"]]:
         """Batches from the training set, each point equally likely at each place."""
-        x, y = self.training()
+        x, y = self.pool
         chosen = torch.randint(len(x), (steps, self.batch), generator=generator)
         return x[chosen], y[chosen]
+
+    @property
+    def pool(self) -> Points:
+        """The training set, from which each step takes a batch."""
+        return self.training()
 
     def training(self) -> Points:
         """The training set."""
