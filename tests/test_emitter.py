@@ -61,6 +61,21 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]]
 }  # fmt: skip
 
 
+def call(
+    function: Callable,
+    state: np.ndarray,
+    out: np.ndarray,
+    scratch: np.ndarray,
+    own: np.ndarray | None = None,
+    shared: np.ndarray | None = None,
+) -> None:
+    """One step of an emitted function."""
+    pointer, number = ctypes.c_void_p, ctypes.c_long
+    function.argtypes = [pointer, pointer, number, pointer, number, pointer, pointer, pointer, number]
+    at = [0 if held is None else held.ctypes.data for held in (own, shared)]
+    function(state.ctypes.data, at[0], 0, at[1], 0, 0, out.ctypes.data, scratch.ctypes.data, 1)
+
+
 def operands() -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     made = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in (A, B, C, T)]
@@ -97,15 +112,7 @@ def compiled(request: pytest.FixtureRequest) -> dict[str, tuple[Tensor, Tensor]]
         data = array(6, LANES, dtype=np.float64) if own else array(6, dtype=np.float64)
         data[:] = torch.stack([x.reshape(-1) for x in lanes], -1).numpy() if own else made[4].reshape(-1).numpy()
         out, scratch = (array(size + 1, LANES, dtype=np.float64) for size in (e.out_size, e.scratch_size))
-        x, y = (data.ctypes.data, 0) if own else (0, data.ctypes.data)
-        f = getattr(loaded, f"f{k}")
-        f.argtypes = (
-            [ctypes.c_void_p] * 2
-            + [ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
-            + [ctypes.c_void_p] * 3
-            + [ctypes.c_long]
-        )
-        f(state.ctypes.data, x, 0, y, 0, 0, out.ctypes.data, scratch.ctypes.data, 1)
+        call(getattr(loaded, f"f{k}"), state, out, scratch, **{"own" if own else "shared": data})
         expected = []
         for lane in range(LANES):
             results = with_gradients(FUNCTIONS[name])(*(x * scale[lane] for x in made[:4]), lanes[lane])
@@ -151,13 +158,8 @@ def test_each_of_the_state_is_made_of_what_it_was_before() -> None:
     f = ctypes.CDLL(str(library("\n".join(["#define SINGLE 1", *HEADERS, e.emit("trade")])))).trade
     state, scratch = array(9, LANES, dtype=np.float32), array(e.scratch_size + 1, LANES, dtype=np.float32)
     state[:] = torch.cat(made).numpy()[:, None]
-    f.argtypes = (
-        [ctypes.c_void_p] * 2
-        + [ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
-        + [ctypes.c_void_p] * 3
-        + [ctypes.c_long]
-    )
-    f(state.ctypes.data, 0, 0, 0, 0, 0, scratch.ctypes.data, scratch.ctypes.data, 2)
+    for _ in range(2):
+        call(f, state, scratch, scratch)
     for _ in range(2):
         made = trade(*made)
     np.testing.assert_array_equal(state, np.tile(torch.cat(made).numpy()[:, None], LANES))
@@ -207,3 +209,22 @@ def test_quotients_and_remainders_name_the_same_element(shapes: tuple[tuple[int,
         values = dict(zip("ijkl", map(int, point), strict=False))
         found = [eval(str(i).replace("/", "//"), {}, values) for i in index]  # all are positive
         assert int(np.ravel_multi_index(found, second)) == int(np.ravel_multi_index(point, first))
+
+
+def test_what_depends_on_shared_data_alone_is_computed_once() -> None:
+    """And is the same for it, also where the last sixteen are not full."""
+
+    def f(w: Tensor, x: Tensor) -> list[Tensor]:
+        return [torch.log(x.abs() + 1) * w + x.exp().sum() + (x / 3).tanh(), x.sigmoid() @ w.reshape(-1)[:7]]
+
+    w, x = torch.randn(5, 7, dtype=torch.float64), torch.randn(5, 7, dtype=torch.float64)
+    e = Emitter(trace(f, w, x), state=["w"], shared=["x"], batch=5, single=False)
+    text = e.emit("f")
+    assert text.count("store(") == 4 and all(text.count(name) == 1 for name in ("vlog", "vexp", "vtanh", "vsigmoid"))
+    function = ctypes.CDLL(str(library("\n".join(["#define SINGLE 0", *HEADERS, text]), single=False))).f
+    state, out, scratch = (array(n, LANES, dtype=np.float64) for n in (35, e.out_size, e.scratch_size))
+    data = array(35, dtype=np.float64)
+    state[:], data[:] = w.reshape(-1, 1).numpy(), x.reshape(-1).numpy()
+    call(function, state, out, scratch, shared=data)
+    expected = torch.cat([y.reshape(-1) for y in f(w, x)])
+    torch.testing.assert_close(torch.from_numpy(out[:, 3].copy()), expected, rtol=1e-12, atol=1e-12)

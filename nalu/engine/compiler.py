@@ -25,7 +25,7 @@ from threading import Lock
 LIMIT = 300  # seconds after which a compiler is taken to hang
 DAY = 24 * 60 * 60
 # Nothing here lets a compiler change a number: no product is fused with a sum, no sum is reordered.
-FLAGS = ["-O2", "-ffp-contract=off", "-fno-math-errno", "-w"]
+FLAGS = ["-O2", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno", "-w"]
 # The source has its vectors already: clang would look for more in vain.
 CLANG = ["-fno-vectorize", "-fno-slp-vectorize"]
 # zig checks for undefined behaviour, writes for debuggers and keeps frame pointers unless told otherwise. Its stubs of

@@ -53,10 +53,11 @@ from torch import fx
 
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
-from nalu.engine.index import Index, Loop, flat
+from nalu.engine.index import Index, Loop, flat, unflat
 from nalu.engine.rules import (
     COMBINED,
     CONSTANTS,
+    COSTLY,
     CUTS,
     ELEMENTWISE,
     LOOKUP,
@@ -82,6 +83,9 @@ WRITTEN_OUT = 4
 
 UNROLLED = 16
 """Sums of so few terms are unrolled by the compiler."""
+
+LANES = 16
+"""Replicas side by side: a vector of the C."""
 
 SMALL = 16
 """Arrays of so many vectors live on the stack, even outside of all loops."""
@@ -187,6 +191,7 @@ class Emitter:
         self.updated, self.results = self.state[:updated], list(output.args[0])
         self._reading: list[tuple[fx.Node, Index]] = []
         self._homes: dict[fx.Node, tuple[str, Sequence[str]]] = {}
+        self._wide = False
         self._plan()
         self._write()
         self._tree = self._fuse(self._order(), 0)
@@ -221,6 +226,7 @@ class Emitter:
             else:
                 self.copies.append((result, target))
         # How often an element of each node would be computed if nothing but reductions and results were stored.
+        self.common = self._find_common()
         times = dict.fromkeys(self.graph.nodes, 0.0)
         for result, _ in self.copies:
             times[result] += math.prod(shape(result))
@@ -233,6 +239,9 @@ class Emitter:
             kind = name(node)
             if kind in CUTS:
                 times[node.args[0]] += times[node]
+                continue
+            if node in self.common:
+                self.stored.add(node)
                 continue
             size = math.prod(shape(node))
             if kind == LOOKUP:  # of any row, so all must be there
@@ -255,6 +264,23 @@ class Emitter:
                     times[source] += math.prod(shape(source))
                 else:
                     times[source] += own / len(node.args[0]) if kind in ("cat", "stack") else own
+
+    def _find_common(self) -> set[fx.Node]:
+        """Costly functions of nothing but data that all replicas share: computed once, sixteen elements at a time."""
+        known, costly = set(self.shared), set()
+        for node in self.graph.nodes:
+            if node.op != "call_function" or name(node) not in ELEMENTWISE or node.meta["val"].dtype == torch.bool:
+                continue
+            sources = node.all_input_nodes
+            single = [n for n in sources if n in self.numbers or (n.op == "call_function" and name(n) in CONSTANTS)]
+            data = [n for n in sources if n not in single]
+            if data and all(n in known and shape(n) == shape(node) for n in data):
+                known.add(node)
+                if name(node) in COSTLY or any(n in costly for n in data):
+                    costly.add(node)
+        results = set(self.results)
+        used = {n for n in costly if n not in results and any(user not in costly for user in n.users)}
+        return {n for n in used if math.prod(shape(n)) >= LANES}
 
     def _check_table(self, table: fx.Node) -> None:
         if table.op != "placeholder" and name(table) in (*VIEWS, *CONSTANTS):
@@ -299,6 +325,9 @@ class Emitter:
 
     def _statement(self, node: fx.Node, copied: fx.Node | int | None = None) -> Statement:
         sizes = shape(node)
+        if node in self.common:
+            size = math.prod(sizes)
+            return Statement(node, [], unflat(Index.of(Loop.named("i", size)), sizes), [], False, Index())
         if copied is None and name(node) == SCATTER:
             slot = self.slots.get(node)
             over = loops(shape(node.args[0]), "rstuvw")
@@ -424,6 +453,11 @@ class Emitter:
                 continue
             if s.node in self._homes:
                 continue
+            if s.node in self.common:
+                self._homes[s.node] = (array := f"a{number}", ())
+                self.scratch.append((array, self.scratch_size))
+                self.scratch_size += -(-s.size // LANES)
+                continue
             common = 0 if s.along else len(paths[s])
             for reader in [*self._writers[s.node], *readers.get(s.node, ())]:
                 same = [a is b for a, b in zip(paths[s], paths[reader], strict=False)]
@@ -450,7 +484,9 @@ class Emitter:
             at = flat(place, shape(node))
             if node in self.state:
                 self._reading.append((node, at))
-            return Expression(f"{self.names[node]}[{at}]", kind="number" if node in self.shared else "vector")
+            if node in self.shared:
+                return self._of_all(f"{self.names[node]}", at)
+            return Expression(f"{self.names[node]}[{at}]")
         if node.op == "get_attr":
             return self._constant(node, place)
         kind = name(node)
@@ -501,11 +537,17 @@ class Emitter:
             raise Unknown(f"a tensor of {value.numel()} numbers that is no parameter")
         return self.literal(value.item())
 
+    def _of_all(self, array: str, at: Index) -> Expression:
+        """A number that all replicas share; or sixteen of them side by side, where such are computed."""
+        return Expression(f"load({array} + i)") if self._wide else Expression(f"{array}[{at}]", kind="number")
+
     def _load(self, node: fx.Node, at: Index) -> Expression:
         self._reading.append((node, at))
         is_mask = node.meta["val"].dtype == torch.bool
         if node not in self._homes:  # not housed yet: only what is read matters
             return Expression("?", kind="mask" if is_mask else "vector")
+        if node in self.common:
+            return self._of_all(self._homes[node][0], at)
         text = self._at(node, at)
         return Expression(f"((N){text})", kind="mask") if is_mask else Expression(text)
 
@@ -551,16 +593,21 @@ class Emitter:
         numbers of each step, where the outputs go, and scratch.
         """
         body = self._print(self._tree, "    ")
-        text = "\n".join(body)
+        used = frozenset(re.findall(r"\w+", "\n".join(body)))
 
         def pointers(kind: str, start: str, nodes: list[fx.Node]) -> list[str]:
-            held = [(self.names[n], self.offsets[n]) for n in nodes if f"{self.names[n]}[" in text]
+            held = [(self.names[n], self.offsets[n]) for n in nodes if self.names[n] in used]
             return [f"{kind}{array} = {start}{f' + {at}' if at else ''};" for array, at in held]
 
         top = ["  " + line for line in pointers("V *restrict ", "P", self.state)]
-        top += [f"  V *restrict {array} = S{f' + {at}' if at else ''};" for array, at in self.scratch]
+        of_all = {self._homes[node][0] for node in self.common if node in self._homes}
+        for array, at in self.scratch:
+            start = f"S{f' + {at}' if at else ''}"
+            top.append(
+                f"  REAL *{array} = (REAL *)({start});" if array in of_all else f"  V *restrict {array} = {start};"
+            )
         inside = pointers("const V *", "X", self.own) + pointers("const REAL *", "Y", self.shared)
-        inside += [f"const REAL {self.names[n]} = c[{k}];" for k, n in enumerate(self.numbers) if self.names[n] in text]
+        inside += [f"const REAL {self.names[n]} = c[{k}];" for k, n in enumerate(self.numbers) if self.names[n] in used]
         inside += _declared(self.locals.get(None, []))
         parameters = "V *restrict P, const V *restrict X, long own, const REAL *restrict Y, long shared, "
         parameters += "const REAL *restrict c, V *restrict out, V *restrict S, long steps"
@@ -597,6 +644,8 @@ class Emitter:
         return lines
 
     def _print_statement(self, s: Statement) -> list[str]:
+        if s.node in self.common:
+            return self._print_common(s)
         if not s.copies and name(s.node) == SCATTER:
             return self._print_scatter(s)
         target = self._target(s)
@@ -623,6 +672,12 @@ class Emitter:
         end = total if scale is None else f"{total} * {scale.text}"
         inner = _looped(s.over, self._added(s, total, value))
         return [f"{{ V {total} = {begin};", *("  " + line for line in inner), f"  {target} = {end}; }}"]
+
+    def _print_common(self, s: Statement) -> list[str]:
+        self._wide = True
+        value = self._compute(s.node, s.place)
+        self._wide = False
+        return [f"for (int i = 0; i < {s.size}; i += {LANES}) store({self._homes[s.node][0]} + i, {value.text});"]
 
     def _print_scatter(self, s: Statement) -> list[str]:
         token = self.element(s.node.args[1], tuple(map(Index.of, s.over[:-1])))

@@ -7,6 +7,11 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Sixteen numbers that all replicas share, wherever they lie. */
+typedef REAL ANYWHERE __attribute__((vector_size(16 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+LIGHT V load(const REAL *x) { return *(const ANYWHERE *)x; }
+LIGHT void store(REAL *x, V v) { *(ANYWHERE *)x = v; }
+
 /* Tables of rows of n numbers, read by a token of each replica: number j of its row; and what is added there. */
 LIGHT V gather(const V *table, V token, int n, int j) {
   V r;

@@ -13,13 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from nalu.engine.compiler import library
-from nalu.engine.emitter import HEADERS, Emitter
+from nalu.engine.emitter import HEADERS, LANES, Emitter
 from nalu.engine.optimisers import Optimiser
 from nalu.engine.step import Objective, holding, training_step
 from nalu.engine.trace import Unknown, trace
-
-LANES = 16
-"""Replicas side by side: a vector of the C."""
 
 TILE = 64
 """Points of a test set whose outputs are computed together."""

@@ -360,6 +360,15 @@ ELEMENTWISE: dict[str, Callable[..., Expression]] = {
         for operation, text in {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items()
     },
 }
+COSTLY = frozenset([*FUNCTIONS.split(), "pow", "div", "reciprocal", "rsqrt"]) - {
+    "abs",
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+}
+"""What takes much longer than a sum or a product."""
+
 ELEMENTWISE |= {f"{operation}_": rule for operation, rule in ELEMENTWISE.items()}  # the trace made them functions
 
 
