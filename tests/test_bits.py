@@ -106,7 +106,12 @@ SOME = {name: CASES[name] for name in ("NALU", "Tanh")} | {case.name: case for c
 """One for each way in which data comes: drawn in C for all tasks, kept, shared by all, drawn in torch."""
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+FAST = ("NALU", "NPU", "NMU", "Tanh", "Softplus")
+EACH = [pytest.param(case, id=name, marks=[] if name in FAST else pytest.mark.slow) for name, case in CASES.items()]
+"""All cases; those that are not FAST take too long together for each run."""
+
+
+@pytest.mark.parametrize("case", EACH)
 def test_company_changes_nothing(case: Case) -> None:
     seeds, (key, other) = scrambled(20), case.tasks
     run = trained(
@@ -212,7 +217,7 @@ def test_new_starts_of_neighbours_change_nothing(case: Case, above: float) -> No
     anew = [seed for seed in seeds if became(run, case, seeds, seed) != became(plain, case, seeds, seed)]
     spared = [seed for seed in seeds if seed not in anew]
     assert anew and spared
-    for seed in {anew[0], anew[-1], spared[0], spared[-1]}:
+    for seed in (anew[-1], spared[-1]):
         assert became(run, case, seeds, seed) == alone(case, seed, rule), f"seed {seed}"
 
 
@@ -348,11 +353,7 @@ def builds() -> list[tuple[str, str | None]]:
     return found + [("native", compiler) for compiler in ("gcc", "clang") if shutil.which(compiler)]
 
 
-FAST = ("NALU", "NPU", "NMU", "Tanh", "Softplus")
-BUILT = [pytest.param(case, id=name, marks=[] if name in FAST else pytest.mark.slow) for name, case in CASES.items()]
-
-
-@pytest.mark.parametrize("case", BUILT)
+@pytest.mark.parametrize("case", EACH)
 def test_processors_and_compilers_give_the_same_bits(case: Case) -> None:
     made = kernel(case)
     given = block(case, made, 300)
@@ -366,7 +367,7 @@ def test_processors_and_compilers_give_the_same_bits(case: Case) -> None:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-@pytest.mark.parametrize("case", BUILT)
+@pytest.mark.parametrize("case", EACH)
 def test_webassembly_gives_the_same_bits(case: Case, tmp_path: Path) -> None:
     made = kernel(case)
     given = block(case, made, 300)
