@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nalu.program import Loss, penalty
+from nalu.engine.step import Loss, penalty
 from nalu.replicas import OF_EVERY_MODULE, Inputs, Replicas
 from nalu.schedules import Schedule
 
@@ -118,14 +118,6 @@ def shapes(outputs: Tensor, y: Tensor, loss: Loss) -> None:
         raise ValueError(f"expected outputs of the shape of the targets, {tuple(y.shape)}, got {tuple(outputs.shape)}")
     if (shape := loss(outputs, y).shape) != ():
         raise ValueError(f"expected a loss that is a scalar for each replica, got one of shape {tuple(shape)}")
-
-
-def unrecorded(name: str, error: RuntimeError) -> ValueError:
-    """The error of a step that can be called but not recorded, such as for a branch on a tensor that never changes."""
-    return ValueError(
-        f"{name}: expected a unit that can be trained in a stack of replicas, whose step is made of tensor operations "
-        f"alone and reads no number, got: {error}"
-    )
 
 
 def _unchanged(before: dict[str, object], after: dict[str, object], what: str) -> dict[str, object]:

@@ -191,6 +191,7 @@ class Emitter:
         for result, _ in self.copies:
             times[result] += math.prod(shape(result))
         self.stored: set[fx.Node] = set()
+        unknown = None
         for node in reversed(self.graph.nodes):
             if node.op != "call_function" or name(node) in CONSTANTS:
                 continue
@@ -209,7 +210,7 @@ class Emitter:
             if kind in REDUCTIONS or kind == SCATTER or node in self.slots or again or joined:
                 self.stored.add(node)
             elif kind not in VIEWS and kind not in ELEMENTWISE:
-                raise Unknown(f"{node.target}")
+                unknown = node  # the first one in the end, which is the reader's, and not of its gradient
             own = size if node in self.stored else times[node]
             for source in node.all_input_nodes:
                 if kind in PRODUCTS:
@@ -219,6 +220,8 @@ class Emitter:
                     times[source] += math.prod(shape(source))
                 else:
                     times[source] += own / len(node.args[0]) if kind in ("cat", "stack") else own
+        if unknown is not None:
+            raise Unknown(f"{unknown.target}")
 
     def _check_table(self, table: fx.Node) -> None:
         if table.op != "placeholder" and name(table) in (*VIEWS, *CONSTANTS):
