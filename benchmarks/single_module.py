@@ -20,7 +20,6 @@ os.environ["TQDM_DISABLE"] = "1"
 import machine
 import torch
 import torch.nn.functional as F
-from joblib.externals.loky import get_reusable_executor
 from torch import nn
 
 from nalu import NALU, NMU
@@ -94,9 +93,8 @@ def main() -> None:
             f"{name:8}{t['plain']:16.1f}{t['ours']:10.2f}{t['plain'] / t['ours']:8.0f}"
             f"{least[name]:11.3f}{t['ours'] / least[name]:14.1f}"
         )
-    get_reusable_executor().shutdown()  # what processes have used is known when they have ended
-    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(f"largest process: {kilobytes / 2**20:.2f} GiB\n")
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"memory: {kilobytes / 2**20:.2f} GiB\n")
     ratios = {name: t["plain"] / t["ours"] for name, t in times.items()}
     of_limit = {name: t["ours"] / least[name] for name, t in times.items()}
     found = {"microseconds": times, "ratios": ratios, "ours_over_limit": of_limit, "gigabytes": kilobytes / 2**20}

@@ -1,7 +1,8 @@
 """What cannot be trained says so, before anything is trained.
 
-A training step is traced once and replayed (`nalu.program`). What a network does besides tensor operations would happen
-while it is traced and never again: a state that changes, a random number, a decision by the value of a number.
+A training step is recorded once, for one network, and made C (`nalu.engine.native`), or is taken by a stack of replicas
+at once (`nalu.engine.eager`). What a network does besides tensor operations would happen once for all of them, or never
+again: a state that changes, a random number, a decision by the value of a number.
 """
 
 import copy
@@ -124,7 +125,7 @@ def _unchanged(before: dict[str, object], after: dict[str, object], what: str) -
     """The state after a call, if it is the one before."""
     if changed := [place for place in before | after if before.get(place) != after.get(place)]:
         how = "added" if changed[0] not in before else "removed" if changed[0] not in after else "changed"
-        way = "compute it anew in each call, or make it a parameter, for a step is recorded once and then replayed"
+        way = "compute it anew in each call, or make it a parameter, for forward is recorded once for all steps"
         if changed[0] == INPUT:
             way = "work on a copy of it; modules of torch do with inplace=False"
         raise ValueError(f"{what} to change neither the network nor its input, got {changed[0]} {how}; {way}")

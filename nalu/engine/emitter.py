@@ -209,7 +209,7 @@ class Emitter:
             joined = kind in ("cat", "stack") and times[node] > 2 * size
             if kind in REDUCTIONS or kind == SCATTER or node in self.slots or again or joined:
                 self.stored.add(node)
-            elif kind not in VIEWS and kind not in ELEMENTWISE:
+            if not any(kind in known for known in (VIEWS, ELEMENTWISE, REDUCTIONS, (SCATTER,))):
                 unknown = node  # the first one in the end, which is the reader's, and not of its gradient
             own = size if node in self.stored else times[node]
             for source in node.all_input_nodes:
