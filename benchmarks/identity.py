@@ -4,8 +4,8 @@
 
 JAX is measured if it is installed: pip install -r benchmarks/requirements.txt
 
-Every time is the difference between a long and a short run, divided by the steps between them, so that starting
-processes, tracing and compiling do not count. All of them train networks of three hidden layers of 8 on the 11 integers
+Every time is the difference between a long and a short run, divided by the steps between them, so that
+tracing and compiling do not count. All of them train networks of three hidden layers of 8 on the 11 integers
 -5..5 with Adam, full batch, in float32.
 """
 
@@ -124,7 +124,7 @@ def measure(rounds: int) -> dict[str, float]:
         print("JAX is not installed, so it is not measured: pip install -r benchmarks/requirements.txt")
     short, long = 200, 2200
     times = {(name, steps): float("inf") for name in contestants for steps in (short, long)}
-    ours(1, ["Tanh"], 1600)  # starts the processes
+    ours(1, ["Tanh"], 1600)  # compiles
     for _ in range(rounds):
         for name, steps in times:
             times[name, steps] = min(times[name, steps], contestants[name][0](steps))

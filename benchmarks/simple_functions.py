@@ -4,7 +4,7 @@
 
 Both train the same networks on the same batches with Adam, in float32; the plain loop one network at a time, as anyone
 would write it, with torch's own layers where it has them. Every time is the difference between a long and a short run,
-divided by the steps between them, so that starting processes, tracing and making the training set do not count.
+divided by the steps between them, so that compiling and making the training set do not count.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def plain(contest: Contest, steps: int) -> float:
 
 
 def ours(contest: Contest, steps: int) -> float:
-    """`nalu.fit` on all cores, six functions and so many seeds in one stack. Seconds."""
+    """`nalu.fit` on all cores, six functions and so many seeds. Seconds."""
     seeds = range(contest.seeds)
     return fit({"m": contest.ours}, contest.tasks, seeds=seeds, steps=steps, lr=1e-3, checkpoints=1).seconds
 

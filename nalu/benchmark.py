@@ -111,12 +111,12 @@ def benchmark(
         retire: leave out replicas on which nothing more depends: they diverged, or their error in interpolation is
             exactly zero, which no later checkpoint can be better than. It saves time, and changes neither what is a
             success nor when it was solved.
-        workers: processes; all cores if not given.
+        workers: threads; as many as there are cores, if not given.
 
     Raises:
         TypeError: something else than a class with two sizes.
         ValueError: an unknown operation; none given, and none named by the unit; a unit that returns another shape than
-            (batch, 1) for one of (batch, 2), or nothing finite on any range, or that a stack cannot train; no seeds.
+            (batch, 1) for one of (batch, 2), or nothing finite on any range, or that cannot be trained so; no seeds.
     """
     name = getattr(unit, "__name__", None)
     if not callable(unit) or isinstance(unit, nn.Module) or name is None:

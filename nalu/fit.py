@@ -1,46 +1,31 @@
-"""The training loop. There is one, and it trains many replicas of several models at once."""
+"""Training many replicas of several models at once."""
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from nalu import checks, refusals
 from nalu.batches import drawn, like
-from nalu.engine import native
+from nalu.engine import eager, native
+from nalu.engine.optimisers import KNOWN, optimiser
+from nalu.engine.step import Loss
 from nalu.metrics import mean_absolute_error
-from nalu.program import Loss
-from nalu.replicas import Build, Replicas, build, stackable
+from nalu.replicas import Build, Replicas, build
 from nalu.schedules import Schedule
 from nalu.tasks import Task
-from nalu.training import Decided, Error, Label, Measure, Rules, TestSets, checkpoint, runs, train
+from nalu.training import Decided, Error, Measure, Model, Rules, TestSets, Watch
 from nalu.units.recipe import Restart
-
-ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad)
-"""Optimisers that treat each number apart, so that neighbours in a stack stay strangers."""
-
-SMALLEST_PART = 150
-"""A stack is cut into parts for several processes only where each part keeps this many replicas: fewer waste cores."""
-
-ENOUGH = 2**17
-"""Work of a part, as parameters times examples of a step, from which fewer replicas make one, too."""
-
-BESIDES = 8
-"""What a network without parameters would count for, in parameters: its loss takes time, too."""
 
 COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
 
@@ -94,14 +79,14 @@ def fit(
     """Train one replica of every model for every seed (and for every task, if there are several).
 
     A replica draws its initial parameters and its data from its own seed, and trains as if it were alone: neither the
-    other replicas nor the number of processes change it. One that diverges stays as it is and is recorded. After each
+    other replicas nor the number of threads change it. One that diverges stays as it is and is recorded. After each
     step, what modules have a method `project_()` are projected by it.
 
     Args:
-        models: by name, a function that makes a network from a generator. Networks that differ only in their activation
-            are trained in one stack.
-        task: what to learn; see `nalu.tasks.Task`. Or several by name, of inputs and outputs of the same sizes: they
-            train in one stack, and a seed means the same initial network for all of them.
+        models: by name, a function that makes a network from a generator: the networks of a model differ in nothing but
+            their initial parameters.
+        task: what to learn; see `nalu.tasks.Task`. Or several by name, of inputs and outputs of the same sizes; a seed
+            means the same initial network for all of them.
         seeds: one replica each.
         steps: updates of each network.
         lr: learning rate.
@@ -116,20 +101,21 @@ def fit(
         retire: given the rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
             left as they are from then on, and have no more rows.
         loss: maps the output and the target of one replica to a scalar.
-        optimizer: one of ELEMENTWISE, called with the parameters and lr.
+        optimizer: Adam, AdamW, SGD, RMSprop or Adagrad of torch.optim, called with the parameters and lr.
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
         tests: by name, inputs and targets on which the error is taken at each checkpoint; with several tasks, for each
             of them, with the same names.
         error: `mean_absolute_error` or `mean_squared_error` (`nalu.metrics`), or one of your own.
         measures: by name, a function from a network to a number, taken at each checkpoint.
-        workers: processes with one thread each; all cores if not given. One stays in this process.
+        workers: threads; as many as there are cores, if not given.
         dtype: float32, or float64 to compare trajectories.
-        device: where to train. On anything but the CPU, one process is enough.
+        device: where to train. On anything but the CPU it is slow, for models are compiled for the CPU alone.
 
     Raises:
         TypeError, ValueError: an argument out of its range; outputs of another shape than the targets; a loss that is
-            not a scalar; networks with frozen parameters, or that no stack can train (see `nalu.refusals`); a schedule
-            that is negative or not finite at some step; a task that draws other shapes than the first time.
+            not a scalar; networks with frozen parameters, or of a kind that cannot be trained (see `nalu.refusals`); an
+            option of the optimizer that is not known; a schedule that is negative or not finite at some step; a task
+            that draws other shapes than the first time.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")
@@ -159,54 +145,47 @@ def fit(
     names = [*measures, *next(iter(tests.values()))]
     if taken := sorted(COLUMNS.intersection(names)) + [name for name in measures if names.count(name) > 1]:
         raise ValueError(f"expected test sets and measures with names of their own, got {', '.join(taken)}")
-    if getattr(optimizer, "func", optimizer) not in ELEMENTWISE:
-        raise ValueError(f"expected an optimizer among {[o.__name__ for o in ELEMENTWISE]}, got {optimizer!r}")
+    if getattr(optimizer, "func", optimizer) not in KNOWN:
+        raise ValueError(f"expected an optimizer among {[known.__name__ for known in KNOWN]}, got {optimizer!r}")
 
     start = time.perf_counter()
     rules = Rules(
-        steps, loss, partial(optimizer, lr=lr), schedule, clip, clip_value, penalty, penalty_below, restart, retire
-    )
+        steps, loss, optimiser(partial(optimizer, lr=lr)), schedule, clip, clip_value, penalty, penalty_below, restart,
+        retire,
+    )  # fmt: skip
     stops = sorted({0, *np.linspace(0, steps, checkpoints + 1).round().astype(int).tolist()})
-    watch = native.Watch(stops, tests, error, measures)
+    watch = Watch(stops, tests, error, measures)
+    labels = [(key, seed) for key in tasks for seed in seeds]
     networks = {name: _networks(name, make, seeds) for name, make in models.items()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two threads on tensors this small wait for each other longer than they work
     try:
-        stack = partial(_stack, tasks=list(tasks), seeds=seeds, dtype=dtype, device=device)
-        singles = {name: stack({name: made}) for name, made in networks.items()}
+        made: dict[str, Model] = {}
+        for name, of_seeds in networks.items():
+            replicas = Replicas(of_seeds).to(dtype).to(device)
+            replicas.state = replicas.state.repeat(1, len(tasks))
+            made[name] = Model(replicas, [(name, *label) for label in labels], models[name], rules, tasks, watch)
         batches = _first_batches(tasks)
-        for name, single in singles.items():
-            _check(single.replicas.take(0, 1), name, batches, rules, watch)
-        alone = {name: (single.replicas, single.labels) for name, single in singles.items()}
-        compiled, engines = native.compiled(alone, models, rules, tasks, watch, workers)
-        groups = [group for model in compiled.values() for group in native.groups(model, workers)]
-        left = _families({name: made for name, made in networks.items() if name not in compiled})
-        # Long jobs first, so that short ones fill the gaps.
-        stacks = sorted(map(stack, left), key=lambda stack: stack.replicas.state.numel(), reverse=True)
-        examples = len(next(iter(batches.values()))[1])
-        jobs = [(stack, part) for stack in stacks for part in _parts(stack.replicas, examples, workers)]
-        run = partial(
-            train, rules=rules, tasks=tasks, models=dict(models) if restart else {}, stops=stops,
-            checkpoint=partial(checkpoint, tests=tests, error=error, measures=measures),
-        )  # fmt: skip
-        sizes = [group.size * steps for group in groups] + [(stop - first) * steps for _, (first, stop) in jobs]
+        for name, model in made.items():
+            _check(model, name, batches)
+        kernels, engines = native.compiled(made, workers)
+        groups = [group for name, kernel in kernels.items() for group in native.groups(made[name], kernel, workers)]
+        others = [model for name, model in made.items() if name not in kernels]
+        sizes = [group.size * steps for group in groups] + [len(labels) * steps for _ in others]
         with _progress(sizes) as counter:
-            tables = native.train(groups, counter, workers)
-            results = Parallel(min(workers, len(jobs) or 1), batch_size=1)(
-                delayed(run)(stack.replicas.take(*part), stack.labels[slice(*part)], report=partial(counter, k))
-                for k, (stack, part) in enumerate(jobs, len(groups))
-            )
+            tables = native.train(groups, counter, workers) if groups else []
+            tables += [eager.train(model, partial(counter, k)) for k, model in enumerate(others, len(groups))]
     finally:
         torch.set_num_threads(threads)
-    for (stack, (first, _)), (_, trained) in zip(jobs, results, strict=True):
-        stack.replicas.put(first, trained)
-    stacks += [singles[name] for name in compiled]
-    replicas = {key: part for stack in stacks for key, part in stack.groups()}
-    table = pd.concat([*tables, *(table for table, _ in results)], ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     for column, order in {"model": list(models), "task": list(tasks), "seed": seeds}.items():
         table[column] = pd.Categorical(table[column], categories=order)  # the caller's order
     table = table.sort_values(["model", "task", "seed", "step"], ignore_index=True).astype({"seed": "int64"})
-    found = {(name, key): replicas[name, key] for name in models for key in tasks}
+    found = {
+        (name, key): model.replicas.take(k * len(seeds), (k + 1) * len(seeds))
+        for name, model in made.items()
+        for k, key in enumerate(tasks)
+    }
     if not isinstance(task, Mapping):
         table, found = table.drop(columns="task"), {name: part for (name, _), part in found.items()}
     return Fit(table, found, time.perf_counter() - start, sum(sizes), engines)
@@ -233,20 +212,6 @@ def _tasks(
     return dict(task), dict(tests)
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """Models that share a stack, and the label of each of its replicas: equal models and tasks are neighbours."""
-
-    replicas: Replicas
-    labels: list[Label]
-
-    def groups(self) -> Iterator[tuple[tuple[str, str], Replicas]]:
-        """The replicas of each model and task."""
-        keys = [label[:2] for label in self.labels]
-        for first, stop in runs(keys):
-            yield keys[first], self.replicas.take(first, stop)
-
-
 def _first_batches(tasks: Mapping[str, Task]) -> dict[str, tuple[Tensor, Tensor]]:
     """A step's inputs and targets of each task, to check with."""
     batches = {name: drawn(task, name, torch.Generator(), 1) for name, task in tasks.items()}
@@ -257,10 +222,9 @@ def _first_batches(tasks: Mapping[str, Task]) -> dict[str, tuple[Tensor, Tensor]
     return batches
 
 
-def _check(
-    replica: Replicas, name: str, batches: Mapping[str, tuple[Tensor, Tensor]], rules: Rules, watch: native.Watch
-) -> None:
+def _check(model: Model, name: str, batches: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Raise where a model cannot be trained, or tested."""
+    replica, rules, watch = model.replicas.take(0, 1), model.rules, model.watch
     network = replica[0].requires_grad_(False).eval()
     for k, (key, (x, y)) in enumerate(batches.items()):
         x, y = like(x, replica.state), y.to(replica.state)
@@ -284,73 +248,19 @@ def _networks(name: str, make: Build, seeds: list[int]) -> list[nn.Module]:
     return networks
 
 
-def _families(models: Mapping[str, list[nn.Module]]) -> list[dict[str, list[nn.Module]]]:
-    """Models that can share a stack, together."""
-    families: list[dict[str, list[nn.Module]]] = []
-    for name, networks in models.items():
-        for family in families:
-            if all(stackable(others[0], networks[0]) for others in family.values()):
-                family[name] = networks
-                break
-        else:
-            families.append({name: networks})
-    return families
-
-
-def _stack(
-    family: Mapping[str, list[nn.Module]],
-    tasks: list[str],
-    seeds: list[int],
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> _Stack:
-    replicas = Replicas([network for networks in family.values() for _ in tasks for network in networks])
-    labels = [(name, task, seed) for name in family for task in tasks for seed in seeds]
-    return _Stack(replicas.to(dtype).to(device), labels)
-
-
-def _parts(replicas: Replicas, examples: int, workers: int) -> list[tuple[int, int]]:
-    """Cut a stack in neighbouring parts of nearly equal size, one for each worker unless they would be too small."""
-    least = min(SMALLEST_PART, -(-ENOUGH // ((len(replicas.state) + BESIDES) * examples)))
-    count = max(1, min(workers, len(replicas) // least))
-    edges = np.linspace(0, len(replicas), count + 1).round().astype(int).tolist()
-    return list(pairwise(edges))
-
-
 @contextmanager
 def _progress(sizes: list[int]) -> Iterator[Callable[[int, int], None]]:
-    """A bar over all processes, which write how far they are into a file; TQDM_DISABLE=1 silences it."""
+    """A bar, and what tells it how many steps are done in which job; TQDM_DISABLE=1 silences it."""
     silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
-    bar = tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False, disable=silent)
-    if bar.disable:
-        yield _ignore
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "progress"
-        done = np.memmap(path, dtype=np.int64, mode="w+", shape=len(sizes))
-        over = threading.Event()
+    done, lock = [0] * len(sizes), threading.Lock()
+    with tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False, disable=silent) as bar:
 
-        def watch() -> None:
-            while not over.wait(0.3):
-                bar.n = int(done.sum())
-                bar.refresh()
+        def report(job: int, steps: int) -> None:
+            with lock:
+                bar.update(steps - done[job])
+                done[job] = steps
 
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        try:
-            yield partial(_write, path, len(sizes))
-        finally:
-            over.set()
-            watcher.join()
-            bar.close()
-
-
-def _write(path: Path, jobs: int, job: int, done: int) -> None:
-    np.memmap(path, dtype=np.int64, mode="r+", shape=jobs)[job] = done
-
-
-def _ignore(job: int, done: int) -> None:
-    pass
+        yield report
 
 
 def _cores() -> int:

@@ -1,7 +1,8 @@
 """What cannot be trained says so, before anything is trained.
 
-A training step is traced once and replayed (`nalu.program`). What a network does besides tensor operations would happen
-while it is traced and never again: a state that changes, a random number, a decision by the value of a number.
+A training step is recorded once, for one network, and made C (`nalu.engine.native`), or is taken by a stack of replicas
+at once (`nalu.engine.eager`). What a network does besides tensor operations would happen once for all of them, or never
+again: a state that changes, a random number, a decision by the value of a number.
 """
 
 import copy
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nalu.program import Loss, penalty
+from nalu.engine.step import Loss, penalty
 from nalu.replicas import OF_EVERY_MODULE, Inputs, Replicas
 from nalu.schedules import Schedule
 
@@ -120,19 +121,11 @@ def shapes(outputs: Tensor, y: Tensor, loss: Loss) -> None:
         raise ValueError(f"expected a loss that is a scalar for each replica, got one of shape {tuple(shape)}")
 
 
-def unrecorded(name: str, error: RuntimeError) -> ValueError:
-    """The error of a step that can be called but not recorded, such as for a branch on a tensor that never changes."""
-    return ValueError(
-        f"{name}: expected a unit that can be trained in a stack of replicas, whose step is made of tensor operations "
-        f"alone and reads no number, got: {error}"
-    )
-
-
 def _unchanged(before: dict[str, object], after: dict[str, object], what: str) -> dict[str, object]:
     """The state after a call, if it is the one before."""
     if changed := [place for place in before | after if before.get(place) != after.get(place)]:
         how = "added" if changed[0] not in before else "removed" if changed[0] not in after else "changed"
-        way = "compute it anew in each call, or make it a parameter, for a step is recorded once and then replayed"
+        way = "compute it anew in each call, or make it a parameter, for forward is recorded once for all steps"
         if changed[0] == INPUT:
             way = "work on a copy of it; modules of torch do with inplace=False"
         raise ValueError(f"{what} to change neither the network nor its input, got {changed[0]} {how}; {way}")

@@ -1,29 +1,21 @@
-"""The training of one stack of replicas, on one thread."""
+"""What training is told, and what is the same in both ways to do it: `nalu.engine.native` and `nalu.engine.eager`."""
 
-import copy
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from nalu import refusals
-from nalu.batches import Batches, like
-from nalu.program import Loss, projection, training_step
+from nalu.engine.optimisers import Numbers, Optimiser
+from nalu.engine.step import Loss, Objective
 from nalu.replicas import Build, Inputs, Replicas, build
 from nalu.schedules import Schedule
 from nalu.streams import RESTARTS, seed_of
-from nalu.tasks import Task
+from nalu.tasks import Scaled, Task
 from nalu.units.recipe import Restart
-
-CROWD = 0.75
-"""Replicas are retired once so small a share of those in training is left, for the smaller stack is traced anew."""
 
 TestSets = Mapping[str, tuple[Inputs, Float[Tensor, "batch out"]]]
 Error = Callable[[Tensor, Tensor], Tensor]
@@ -39,7 +31,7 @@ class Rules:
 
     steps: int
     loss: Loss
-    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
+    optimiser: Optimiser
     schedule: Schedule | None = None
     clip: float | None = None
     clip_value: float | None = None
@@ -48,212 +40,130 @@ class Rules:
     restart: Restart | None = None
     retire: Decided | None = None
 
+    @cached_property
+    def numbers(self) -> list[Numbers]:
+        """What each step is told: the penalty's weight where there is one, and the optimiser's numbers."""
+        shares = [step / self.steps for step in range(self.steps)]
+        rates = np.full(self.steps, float(self.optimiser.lr))
+        if self.schedule is not None:
+            rates *= np.array([self.schedule(share) for share in shares])
+        weights = [] if self.penalty is None else [np.array([self.penalty(s) for s in shares], dtype=np.float64)]
+        return weights + self.optimiser.table(rates)
 
-def train(
-    replicas: Replicas,
-    labels: list[Label],
-    *,
-    rules: Rules,
-    tasks: Mapping[str, Task],
-    models: Mapping[str, Build],
-    stops: Sequence[int],
-    checkpoint: Callable[[Replicas, list[Label], int, Tensor], pd.DataFrame],
-    report: Callable[[int], None],
-) -> tuple[pd.DataFrame, Replicas]:
-    """Train a stack, and return its rows of the table and the trained replicas.
+
+@dataclass(frozen=True)
+class Watch:
+    """What the table tells.
+
+    Attributes:
+        stops: the steps, from 0 up to the last, at which it has a row.
+        tests: the test sets of each task.
+        error: taken on them.
+        measures: taken of each network.
+    """
+
+    stops: Sequence[int]
+    tests: Mapping[str, TestSets]
+    error: Error
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to train.
+
+    Attributes:
+        replicas, labels: its networks, by task and seed.
+        make: what makes them, should they start anew.
+    """
+
+    replicas: Replicas
+    labels: list[Label]
+    make: Build
+    rules: Rules
+    tasks: Mapping[str, Task]
+    watch: Watch
+
+    @property
+    def task(self) -> Task:
+        """The first one: what all have in common, it has."""
+        return next(iter(self.tasks.values()))
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the tasks differ in a few numbers only, so that they share what is drawn."""
+        tasks = self.tasks.values()
+        scaled = all(isinstance(task, Scaled) and not task.shared and task.fresh for task in tasks)
+        return scaled and len({task.family for task in tasks}) == 1
+
+    @property
+    def objective(self) -> Objective:
+        """Of its steps."""
+        rules, examples = self.rules, self.task.examples if self.scaled else None
+        penalised = rules.penalty is not None
+        return Objective(rules.loss, examples, penalised, rules.penalty_below, rules.clip, rules.clip_value)
+
+
+class Restarts:
+    """Which replicas start anew: those whose loss stays high.
 
     Args:
-        models: what makes the networks, if they may be restarted.
-        stops: the steps, from 0 up to the last, at which the table has a row.
-        report: told how many steps of a network are done.
+        model: theirs.
+        seeds: of the replicas.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on tensors this small wait for each other longer than they work
-    try:
-        tables, done, stack = [], 0, _Stack(replicas, labels, rules, tasks, models)
-        while True:
-            with torch.inference_mode():
-                while done not in stops:
-                    stack.update(done)
-                    done += 1
-                tables.append(rows := checkpoint(stack.replicas, stack.labels, done, stack.step()[0]))
-                report(done * len(labels))
-                if done == rules.steps:
-                    break
-            if rules.retire is not None:
-                stack.retire(rules.retire(rows))
-                if not stack.labels:
-                    report(rules.steps * len(labels))
-                    break
-            with torch.inference_mode():
-                stack.update(done)
-            done += 1
-        stack.store()
-        return pd.concat(tables, ignore_index=True), replicas
-    finally:
-        torch.set_num_threads(threads)
+
+    def __init__(self, model: Model, seeds: Sequence[int]) -> None:
+        self.rule, self.model, self.seeds = model.rules.restart, model, seeds
+        self.since, self.times = np.zeros(len(seeds), int), np.zeros(len(seeds), int)
+        # The sums of losses and of their squares, at multiples of every.
+        self.sums = np.zeros((model.rules.steps // self.rule.every + 1, 2, len(seeds)))
+        self.now = np.zeros((2, len(seeds)))
+
+    def due(self, done: int, losses: Float[np.ndarray, "step replica"]) -> tuple[int, list[int]] | None:
+        """Count the losses of the steps after `done`; the first step after which replicas start anew, and which."""
+        losses = losses.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.cumsum(np.concatenate([self.now[None], np.stack([losses, losses**2], 1)]), 0)
+        self.now = sums[-1]
+        every = self.rule.every
+        marks = np.arange(done // every + 1, (done + len(losses)) // every + 1)
+        self.sums[marks] = sums[marks * every - done]
+        late = marks[:, None] * every - self.since > self.rule.after
+        if not late.any():
+            return None
+        first, last = self.since // every, marks[:, None]
+        middle, each = (first + last) // 2, np.arange(len(self.seeds))
+        with np.errstate(invalid="ignore", divide="ignore"):  # what is infinite compares false: it does not start anew
+            before = (self.sums[middle, 0, each] - self.sums[first, 0, each]) / ((middle - first) * every)
+            mean, square = (
+                (self.sums[last, k, each] - self.sums[middle, k, each]) / ((last - middle) * every) for k in (0, 1)
+            )
+            due = late & (mean > self.rule.above) & (before <= mean + np.sqrt((square - mean**2).clip(min=0)))
+        if not due.any():
+            return None
+        k = int(due.any(1).argmax())
+        self.now = self.sums[marks[k]].copy()
+        return int(marks[k]) * every, np.flatnonzero(due[k]).tolist()
+
+    def anew(self, r: int, done: int) -> list[Tensor]:
+        """The parameters with which a replica starts after so many steps, from a seed that follows from its own."""
+        self.times[r] += 1
+        self.since[r] = done
+        network = build(self.model.make, seed_of(RESTARTS, self.seeds[r], int(self.times[r])))
+        return [p.detach() for p in network.parameters()]
 
 
-class _Stack:
-    """The replicas in training: all, or those that are not retired."""
-
-    def __init__(
-        self,
-        replicas: Replicas,
-        labels: list[Label],
-        rules: Rules,
-        tasks: Mapping[str, Task],
-        models: Mapping[str, Build],
-    ) -> None:
-        self.whole = self.replicas = replicas
-        self.labels, self.rules = labels, rules
-        self.places = np.arange(len(labels))  # in the whole stack
-        self.data = Batches(tasks, [label[1:] for label in labels], replicas.state)
-        self.weight = None if rules.penalty is None else replicas.state.new_zeros(())
-        self.restarts = _Restarts(rules.restart, models, labels) if rules.restart else None
-        self.optimizer = self._trace()
-        self.lr = self.optimizer.param_groups[0]["lr"]
-
-    def _trace(self) -> torch.optim.Optimizer:
-        try:
-            self.step = training_step(
-                self.replicas, self.rules.loss, self.data.x, self.data.y, own=self.data.own, penalty_weight=self.weight,
-                penalty_below=self.rules.penalty_below,
-            )  # fmt: skip
-        except RuntimeError as error:
-            raise refusals.unrecorded(", ".join(dict.fromkeys(model for model, *_ in self.labels)), error) from error
-        self.project = projection(self.replicas)
-        make = self.rules.optimizer
-        fused = {"fused": True} if getattr(make, "func", None) in (torch.optim.Adam, torch.optim.AdamW) else {}
-        optimizer = make([self.replicas.state], **fused)
-        self.move = partial(inspect.unwrap(type(optimizer).step), optimizer)  # what torch wraps it in takes longer
-        return optimizer
-
-    def update(self, done: int) -> None:
-        """One step, after so many."""
-        rules = self.rules
-        if done:
-            self.data.next()
-        if rules.schedule is not None:
-            self.optimizer.param_groups[0]["lr"] = self.lr * rules.schedule(done / rules.steps)
-        if self.weight is not None:
-            self.weight.fill_(rules.penalty(done / rules.steps))
-        losses, gradient = self.step()
-        if rules.clip is not None:
-            # As torch.nn.utils.clip_grad_norm_, replica by replica.
-            gradient *= (rules.clip / (gradient.norm(dim=0) + 1e-6)).clamp(max=1)
-        if rules.clip_value is not None:
-            gradient.clamp_(-rules.clip_value, rules.clip_value)
-        self.replicas.state.grad = gradient
-        self.move()
-        if self.project is not None:
-            self.project()
-        if self.restarts is not None:
-            self.restarts.after(done + 1, losses, self.replicas)
-
-    def retire(self, decided: Bool[np.ndarray, " replica"]) -> None:
-        """Leave out the replicas that are decided, if they are enough to be worth it."""
-        left = np.flatnonzero(~np.asarray(decided))
-        if len(left) > CROWD * len(self.labels):
-            return
-        self.store()
-        self.places, self.labels = self.places[left], [self.labels[r] for r in left]
-        if not self.labels:
-            return
-        self.replicas = self.replicas.select(left.tolist())
-        self.data.keep(left)
-        if self.restarts is not None:
-            self.restarts.keep(left)
-        old, self.optimizer = self.optimizer, self._trace()
-        self.optimizer.state[self.replicas.state] = _columns(old, left)
-
-    def store(self) -> None:
-        """Put the trained parameters where they came from."""
-        self.replicas.state.grad = None
-        if self.replicas is not self.whole and self.labels:
-            self.whole.state[:, self.places] = self.replicas.state
+Columns = dict[str, Sequence[object]]
+"""Of a part of the table, by name."""
 
 
-def _columns(optimizer: torch.optim.Optimizer, left: np.ndarray) -> dict[str, object]:
-    """What an optimiser knows of some replicas: their columns of all that has the shape of the state."""
-    (state,) = optimizer.param_groups[0]["params"]
-    return {
-        name: value[:, left].contiguous()
-        if isinstance(value, Tensor) and value.shape == state.shape
-        else copy.deepcopy(value)
-        for name, value in optimizer.state[state].items()
-    }
-
-
-class _Restarts:
-    """Draws replicas anew whose loss stays high, each from a seed that follows from its own."""
-
-    def __init__(self, rule: Restart, models: Mapping[str, Build], labels: list[Label]) -> None:
-        self.rule, self.models, self.labels = rule, models, labels
-        self.since, self.times = np.zeros(len(labels), int), np.zeros(len(labels), int)
-        self.now = np.zeros((2, len(labels)))  # the sums of losses, and of their squares
-        self.sums = [self.now]  # as they were at each multiple of `every`
-
-    def after(self, done: int, losses: Float[Tensor, " replica"], replicas: Replicas) -> None:
-        """Count the losses of a step, and restart those replicas that it is time for."""
-        losses = losses.double().cpu().numpy()
-        with np.errstate(over="ignore"):
-            self.now = self.now + np.stack([losses, losses**2])
-        if done % self.rule.every:
-            return
-        self.sums.append(self.now)
-        for since in np.unique(self.since[done - self.since > self.rule.after]).tolist():
-            together = self.since == since
-            for r in np.flatnonzero(together & self._stay_high(since, done)).tolist():
-                model, _, seed = self.labels[r]
-                self.times[r] += 1
-                fresh = build(self.models[model], seed_of(RESTARTS, seed, int(self.times[r])))
-                replicas.put(r, Replicas([fresh]).to(replicas.state.dtype).to(replicas.state.device))
-                self.since[r] = done
-
-    def _stay_high(self, since: int, done: int) -> Bool[np.ndarray, " replica"]:
-        first, last = since // self.rule.every, done // self.rule.every
-        middle = (first + last) // 2
-        with np.errstate(invalid="ignore"):  # what is infinite compares false, so that it is not restarted
-            before, _ = (self.sums[middle] - self.sums[first]) / ((middle - first) * self.rule.every)
-            mean, square = (self.sums[last] - self.sums[middle]) / ((last - middle) * self.rule.every)
-            return (mean > self.rule.above) & (before <= mean + np.sqrt((square - mean**2).clip(min=0)))
-
-    def keep(self, left: np.ndarray) -> None:
-        """Go on with these replicas only."""
-        self.labels = [self.labels[r] for r in left]
-        self.since, self.times, self.now = self.since[left], self.times[left], self.now[:, left]
-        self.sums = [sums[:, left] for sums in self.sums]
-
-
-def checkpoint(
-    replicas: Replicas,
-    labels: list[Label],
-    step: int,
-    losses: Float[Tensor, " replica"],
-    *,
-    tests: Mapping[str, TestSets],
-    error: Error,
-    measures: Mapping[str, Measure],
-) -> pd.DataFrame:
-    """A row of the table for each replica."""
+def columns(labels: Sequence[Label], step: int, losses: np.ndarray, finite: Bool[np.ndarray, " replica"]) -> Columns:
+    """Those of the table that are the same in all runs, at a checkpoint."""
     models, tasks, seeds = zip(*labels, strict=True)
-    diverged = ~(losses.isfinite() & replicas.state.isfinite().all(0))
-    columns = {"model": models, "task": tasks, "seed": seeds, "step": step, "loss": losses.cpu()}
-    columns["diverged"] = diverged.cpu()
-    errors: dict[str, list[Tensor]] = {}
-    for first, stop in runs(tasks):
-        part = replicas if stop - first == len(labels) else replicas.take(first, stop)
-        for name, (x, y) in tests[tasks[first]].items():
-            errors.setdefault(name, []).append(error(part(like(x, replicas.state)), y.to(replicas.state)).cpu())
-    columns |= {name: torch.cat(parts) for name, parts in errors.items()}
-    return pd.DataFrame(columns | {name: replicas.each(measure).cpu() for name, measure in measures.items()})
+    told = {"model": models, "task": tasks, "seed": seeds, "step": [step] * len(labels), "loss": losses}
+    return told | {"diverged": ~(finite & np.isfinite(losses))}
 
 
-def runs(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
-    """Where each run of equal neighbours starts and stops."""
-    first = 0
-    for _, group in groupby(keys):
-        stop = first + len(list(group))
-        yield first, stop
-        first = stop
+def table(parts: Sequence[Columns]) -> pd.DataFrame:
+    """Of parts with the same columns, one below the other."""
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

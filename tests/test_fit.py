@@ -158,7 +158,7 @@ def test_divergence_is_recorded_for_the_replica_that_diverges() -> None:
     assert table.far[table.seed != 2].map(math.isfinite).all() and not math.isfinite(table.far[3])
 
 
-def test_models_that_cannot_share_a_stack_train_beside_each_other() -> None:
+def test_models_train_beside_each_other() -> None:
     models = {
         "wide": lambda g: nn.Sequential(Linear(1, 3, generator=g), nn.PReLU(3), Linear(3, 1, generator=g)),
         "plain": lambda g: nn.Sequential(Linear(1, 3, generator=g), nn.Tanh(), Linear(3, 1, generator=g)),
@@ -212,7 +212,7 @@ def test_returned_replicas_can_be_trained_on() -> None:
 
 
 @pytest.mark.slow
-def test_more_processes_give_the_same_run(run: Fit) -> None:
+def test_more_threads_give_the_same_run(run: Fit) -> None:
     spread = train(steps=10, checkpoints=5, tests={"far": (FAR, FAR), "doubled": (FAR, 2 * FAR)}, workers=2)
     pd.testing.assert_frame_equal(spread.table, run.table, rtol=1e-4)
     for name, replicas in run.replicas.items():

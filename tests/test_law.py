@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -201,17 +202,16 @@ class Bounded(nn.Module):
         self.W.clamp_(0, 1)
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {},
-        {"penalty": ramp(2.0, 0.2, 0.6)},
-        {"penalty": later(2.0, 0.2), "penalty_below": 1.0},
-        {"clip_value": 0.01, "optimizer": torch.optim.SGD},
-        {"restart": Restart(every=4, after=10, above=2.0)},
-    ],
-    ids=["projected", "penalised", "penalised below", "clipped by value", "restarted"],
-)
+RULES: dict[str, dict] = {
+    "projected": {},
+    "penalised": {"penalty": ramp(2.0, 0.2, 0.6)},
+    "penalised below": {"penalty": later(2.0, 0.2), "penalty_below": 1.0},
+    "clipped by value": {"clip_value": 0.01, "optimizer": torch.optim.SGD},
+    "restarted": {"restart": Restart(every=4, after=10, above=2.0)},
+}
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
 def test_with_what_a_unit_needs_besides_the_loss(rules: dict) -> None:
     def make(generator: torch.Generator) -> nn.Module:
         return stack(Bounded, [1, 3, 1], generator=generator)
@@ -239,12 +239,11 @@ def test_a_projection_may_look_at_all_numbers_of_its_network(monkeypatch: pytest
             x, y = super().draw(generator, steps)
             return x, y.expand(-1, -1, 3)
 
-    replicas = train({"m": make}, Threefold(), seeds=range(3))["m"]
-    for r in range(3):
-        assert_same(replicas[r], alone(make, Threefold(), r, STEPS))
-    monkeypatch.setenv("NALU_ENGINE", "torch")  # which projects a stack at once
-    with pytest.raises(ValueError, match="number by number"):
-        train({"m": make}, Threefold(), seeds=range(3))
+    for engine in ("native", "torch"):
+        monkeypatch.setenv("NALU_ENGINE", engine)
+        replicas = train({"m": make}, Threefold(), seeds=range(3))["m"]
+        for r in range(3):
+            assert_same(replicas[r], alone(make, Threefold(), r, STEPS))
 
 
 def test_a_penalty_needs_a_module_that_has_one() -> None:
@@ -254,7 +253,7 @@ def test_a_penalty_needs_a_module_that_has_one() -> None:
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_retiring_some_changes_nothing_for_the_rest(workers: int) -> None:
-    """Seeds are retired one after the other, in a stack of two models, with clamps, restarts and scaled tasks."""
+    """Seeds are retired one after the other, with clamps and restarts."""
     models = {"NAC": MODELS["NAC"], "Bounded": lambda g: stack(Bounded, [1, 3, 1], generator=g)}
     settings = {
         "seeds": range(8), "steps": 60, "lr": 1e-2, "checkpoints": 6, "dtype": torch.float64, "workers": workers,
@@ -302,7 +301,7 @@ def test_when_a_neighbour_diverges() -> None:
         assert_same(result.replicas["Explosive"][seed], network)
 
 
-def test_nan_in_one_replica_of_a_mixed_stack_stays_there() -> None:
+def test_nan_in_one_replica_stays_there() -> None:
     names = ["Tanh", "PReLU", "ELU"]
 
     def poisoned(name: str, seed: int) -> Callable[[torch.Generator], nn.Module]:
@@ -330,17 +329,11 @@ def test_whatever_the_number_of_replicas(hundred: dict[str, Replicas], replicas:
 
 
 @pytest.mark.slow
-def test_whatever_the_number_of_processes(hundred: dict[str, Replicas]) -> None:
-    spread = train(MODELS, seeds=range(100), workers=3)  # 1,600 networks in three parts: the cuts go through models
+def test_whatever_the_number_of_threads(hundred: dict[str, Replicas]) -> None:
+    spread = train(MODELS, seeds=range(100), workers=3)
     for name in MODELS:
         for r in (0, 50, 99):
             assert_same(spread[name][r], hundred[name][r])
-
-
-@pytest.mark.parametrize("replicas, hidden", [(4, (40, 40)), (4, (3, 3)), (400, (8, 8))], ids=["bmm", "sum", "chain"])
-def test_by_every_way_to_multiply(replicas: int, hidden: tuple[int, int]) -> None:
-    make, task = (lambda g: MLP(1, 1, activation="Tanh", hidden=hidden, generator=g)), Noise(batch=50)
-    assert_same(train({"m": make}, task, seeds=range(replicas), steps=20)["m"][2], alone(make, task, 2, 20))
 
 
 def test_modules_of_torch_and_of_a_reader_train_as_they_are() -> None:
@@ -357,3 +350,101 @@ def test_modules_of_torch_and_of_a_reader_train_as_they_are() -> None:
         return Mine()
 
     assert_same(train({"mine": make}, seeds=range(6))["mine"][5], alone(make, Identity(), 5, STEPS))
+
+
+# Without C: the same step under vmap.
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NALU_ENGINE", "torch")
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("name", ["Tanh", "PReLU", "NALU"])
+def test_eagerly(name: str) -> None:
+    test_with_data_of_its_own(name)
+    replicas = train({name: MODELS[name]}, seeds=range(5))
+    assert_same(replicas[name][4], alone(MODELS[name], Identity(), 4, STEPS))
+
+
+@pytest.mark.usefixtures("eager")
+def test_eagerly_with_tasks_that_share_their_noise() -> None:
+    test_tasks_that_share_their_noise()
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("name", ["LSTM", "NALU"])
+def test_eagerly_over_time(name: str) -> None:
+    test_over_time(name)
+
+
+@pytest.mark.usefixtures("eager")
+def test_eagerly_with_several_tasks_on_the_same_inputs() -> None:
+    test_with_several_tasks("NAC", given=False)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, torch.optim.Adagrad]
+)
+def test_eagerly_with_each_optimiser(optimizer: type) -> None:
+    test_with_a_schedule_of_the_learning_rate(optimizer)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+def test_eagerly_with_what_a_unit_needs_besides_the_loss(rules: dict) -> None:
+    test_with_what_a_unit_needs_besides_the_loss(rules)
+
+
+@pytest.mark.usefixtures("eager")
+def test_eagerly_with_clipped_gradients() -> None:
+    test_with_clipped_gradients()
+
+
+@pytest.mark.usefixtures("eager")
+def test_eagerly_retiring_some_changes_nothing_for_the_rest() -> None:
+    test_retiring_some_changes_nothing_for_the_rest(1)
+
+
+@pytest.mark.usefixtures("eager")
+def test_eagerly_beside_others_that_diverge() -> None:
+    test_when_a_neighbour_diverges()
+    test_nan_in_one_replica_stays_there()
+
+
+class Summed(nn.Module):
+    """Does something that no C is known for."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.W = nn.Parameter(torch.randn(3, 1, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.W.T).cumsum(-1).sin().mean(-1, keepdim=True)
+
+
+def test_what_has_no_c_trains_eagerly_and_says_why() -> None:
+    models = {"Summed": Summed, "Tanh": MODELS["Tanh"]}
+    run = fit(models, Noise(), seeds=[3, 8], steps=STEPS, lr=1e-2, workers=1, dtype=torch.float64)
+    assert run.engines["Summed"].startswith("torch, for there is no C for aten.cumsum")
+    assert run.engines["Tanh"] == "native"
+    for name, make in models.items():
+        assert_same(run.replicas[name][1], alone(make, Noise(), 8, STEPS))
+
+
+def test_both_ways_give_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = ranges("a * b", batch=5)
+    x = torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    settings = {
+        "seeds": [3, 8], "steps": 20, "lr": 1e-3, "workers": 1, "dtype": torch.float64, "checkpoints": 3,
+        "tests": {name: {"near": (x, x[:, :1]), "far": (9 * x, x[:, 1:])} for name in tasks},
+        "measures": {"largest": lambda network: torch.stack([p.abs().amax() for p in network.parameters()]).amax()},
+        "retire": lambda rows: ((rows.step > 6) & (rows.seed == 3)).to_numpy(),
+    }  # fmt: skip
+    tables = []
+    for engine in ("native", "torch"):
+        monkeypatch.setenv("NALU_ENGINE", engine)
+        tables.append(fit({"NALU": lambda g: NALU(2, 1, generator=g)}, tasks, **settings).table)
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -63,7 +64,8 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*arguments: object, **settings: object) -> None:
         pytest.fail("something was trained")
 
-    monkeypatch.setattr(FIT, "train", refuse)
+    for engine in (FIT.native, FIT.eager):
+        monkeypatch.setattr(engine, "train", refuse)
     yield
 
 
@@ -304,16 +306,26 @@ def test_what_vmap_does_not_know() -> None:
     )
 
 
-def test_what_can_be_called_but_not_recorded() -> None:
+def test_a_branch_on_a_number_that_never_changes_trains_eagerly() -> None:
     unit = of(lambda self, x: F.linear(x if self.scale.sum() > 0 else -x, self.w))
-    with pytest.raises(
-        ValueError, match=r"^mine: expected a unit that can be trained in a stack .* got: .*control flow"
-    ):
-        train(unit)
-    with pytest.raises(
-        ValueError, match=r"^Mine: expected a unit that can be trained in a stack .* got: .*control flow"
-    ):
-        benchmark(unit, "a + b", seeds=[0], steps=3, workers=1)
+    run = train(unit)
+    assert run.engines["mine"].startswith("torch, for its step cannot be recorded")
+    assert torch.allclose(run.replicas["mine"].state, train(Own).replicas["mine"].state)
+
+
+def test_a_projection_that_reads_numbers() -> None:
+    class Mine(Own):
+        def project_(self) -> None:
+            if self.w.sum() > 0:
+                self.w.mul_(0.5)
+
+    with pytest.raises(ValueError, match=r"^mine: expected a unit that can be .* project_\(\) are made of operations"):
+        train(Mine)
+
+
+def test_an_optimiser_with_an_option_that_is_not_known() -> None:
+    with pytest.raises(ValueError, match="expected an optimizer with options that are known, got Adam with amsgrad"):
+        train(optimizer=partial(torch.optim.Adam, amsgrad=True))
 
 
 # What is no such thing.

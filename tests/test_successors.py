@@ -4,6 +4,7 @@ import itertools
 import math
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ from nalu import (
     SignedMulMCFC,
     plots,
 )
-from nalu.program import projection, training_step
+from nalu.engine.optimisers import optimiser
+from nalu.engine.step import Objective, training_step
 from nalu.units.recipe import Recipe, Restart
 from nalu.units.snmu import noise
 from nalu.units.unit import Unit, product
@@ -609,26 +611,26 @@ def test_stacked_equals_alone(unit: type[Unit], mode: str) -> None:
         torch.testing.assert_close(together[r], network(own[r]), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("unit", UNITS)
-def test_traced_steps_and_projections_equal_those_alone(unit: type[Unit]) -> None:
+def test_stacked_steps_equal_those_alone(unit: type[Unit]) -> None:
     networks = [made(unit, 3, 2, seed=seed, mode="train", shaken=0.3) for seed in range(3)]
-    replicas = Replicas(networks)
     x, y = inputs(unit, 3, 5, 3), torch.randn(3, 5, 2, generator=seeded(), dtype=torch.float64)
-    weight = torch.tensor(0.3, dtype=torch.float64) if unit in PENALTIES else None
-    losses, gradient = training_step(replicas, F.mse_loss, x, y, penalty_weight=weight)()
+    weight = torch.tensor(0.3, dtype=torch.float64)
+    sgd = optimiser(partial(torch.optim.SGD, lr=1.0))
+    step = training_step(made(unit, 3, 2, mode="train"), Objective(F.mse_loss, penalised=unit in PENALTIES), sgd)
+    parameters = list(stack_module_state(networks)[0].values())
+    numbers = [weight] * (unit in PENALTIES) + [torch.ones((), dtype=torch.float64)] * 2
+    moved, _, losses = vmap(step, (0, 0, 0, None))(parameters, [[] for _ in parameters], [x, y], numbers)
     for r, network in enumerate(networks):
         loss = F.mse_loss(network(x[r]), y[r])
         torch.testing.assert_close(losses[r], loss.detach(), rtol=1e-11, atol=0)
         (loss + (0.3 * network.penalty() if unit in PENALTIES else 0)).backward()
-        expected = torch.cat([p.grad.flatten() for p in network.parameters()])
-        torch.testing.assert_close(gradient[:, r], expected, rtol=1e-9, atol=1e-10)
-    project = projection(replicas)
-    assert (project is not None) == (unit in CLAMPED)
-    if project is not None:
-        project()
-        for r, network in enumerate(networks):
+        torch.optim.SGD(network.parameters(), lr=1.0).step()
+        if unit in CLAMPED:
             network.project_()
-            assert torch.equal(replicas[r].W, network.W)
+        for found, expected in zip(moved, network.parameters(), strict=True):
+            torch.testing.assert_close(found[r], expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -233,6 +233,7 @@ class Emitter:
         # What is copied in the end is computed before: by then, what it is made of may have changed.
         copied = {result for result, _ in self.copies}
         self.stored: set[fx.Node] = set()
+        unknown = None
         for node in reversed(self.graph.nodes):
             if node.op != "call_function" or name(node) in CONSTANTS:
                 continue
@@ -253,8 +254,8 @@ class Emitter:
             joined = kind in ("cat", "stack") and times[node] > 2 * size
             if kind in REDUCTIONS or kind == SCATTER or node in self.slots or node in copied or again or joined:
                 self.stored.add(node)
-            elif kind not in VIEWS and kind not in ELEMENTWISE:
-                raise Unknown(f"{node.target}")
+            if not any(kind in known for known in (VIEWS, ELEMENTWISE, REDUCTIONS, (SCATTER,))):
+                unknown = node  # the first one in the end, which is the reader's, and not of its gradient
             own = size if node in self.stored else times[node]
             for source in node.all_input_nodes:
                 if kind in PRODUCTS:
@@ -264,6 +265,8 @@ class Emitter:
                     times[source] += math.prod(shape(source))
                 else:
                     times[source] += own / len(node.args[0]) if kind in ("cat", "stack") else own
+        if unknown is not None:
+            raise Unknown(f"{unknown.target}")
 
     def _find_common(self) -> set[fx.Node]:
         """Costly functions of nothing but data that all replicas share: computed once, sixteen elements at a time."""

@@ -16,25 +16,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.batches import Shapes, drawn, like, shapes_of
+from nalu.batches import AHEAD, Shapes, drawn, like, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
 from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work, array
-from nalu.engine.optimisers import UnknownOptimiser, optimiser
-from nalu.engine.step import Objective
 from nalu.engine.trace import Unknown
 from nalu.metrics import mean_absolute_error, mean_squared_error
-from nalu.replicas import Build, Replicas, build
-from nalu.streams import DATA, RESTARTS, SHARED_DATA, seed_of, stream
-from nalu.tasks import Pooled, Scaled, Task
-from nalu.training import Error, Label, Measure, Rules, TestSets
-from nalu.units.recipe import Restart
-
-DRAWN = 100
-"""Steps whose batches a task draws in one call, as everywhere: what it draws may depend on that."""
+from nalu.replicas import Replicas
+from nalu.streams import DATA, SHARED_DATA, stream
+from nalu.tasks import Pooled, Task
+from nalu.training import Columns, Label, Model, Restarts, columns, table
 
 SEGMENT = 100
 """Steps between two looks at whether a replica has to start anew."""
@@ -52,51 +46,8 @@ ERRORS = {mean_absolute_error: False, mean_squared_error: True}
 """The errors that are computed in C, and whether they are squares."""
 
 
-@dataclass(frozen=True)
-class Watch:
-    """What the table tells.
-
-    Attributes:
-        stops: the steps, from 0 up to the last, at which it has a row.
-        tests: the test sets of each task.
-        error: taken on them.
-        measures: taken of each network.
-    """
-
-    stops: Sequence[int]
-    tests: Mapping[str, TestSets]
-    error: Error
-    measures: Mapping[str, Measure]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that is trained in C.
-
-    Attributes:
-        kernel: its C.
-        replicas, labels: its networks, by task and seed.
-        make: what makes them, should they start anew.
-    """
-
-    kernel: Kernel
-    replicas: Replicas
-    labels: list[Label]
-    make: Build
-    rules: Rules
-    tasks: Mapping[str, Task]
-    watch: Watch
-
-
-def compiled(
-    stacks: Mapping[str, tuple[Replicas, list[Label]]],
-    models: Mapping[str, Build],
-    rules: Rules,
-    tasks: Mapping[str, Task],
-    watch: Watch,
-    workers: int,
-) -> tuple[dict[str, Model], dict[str, str]]:
-    """The models that have C, and for each model how it is trained: "native", or "torch" and why.
+def compiled(models: Mapping[str, Model], workers: int) -> tuple[dict[str, Kernel], dict[str, str]]:
+    """C for the models that have one, and for each model how it is trained: "native", or "torch" and why.
 
     The environment variable NALU_ENGINE forces one of them.
 
@@ -105,25 +56,24 @@ def compiled(
     """
     forced = os.environ.get("NALU_ENGINE", "")
     checks.one_of(forced, ["", "native", "torch"], "NALU_ENGINE")
-    found: dict[str, Model] = {}
-    engines = dict.fromkeys(stacks, "torch, as NALU_ENGINE asks")
+    found: dict[str, Kernel] = {}
+    engines = dict.fromkeys(models, "torch, as NALU_ENGINE asks")
     if forced == "torch":
         return found, engines
-    for name, (replicas, labels) in stacks.items():
+    for name, model in models.items():
         try:
-            kernel = _kernel(replicas, rules, tasks, watch)
-            found[name] = Model(kernel, replicas, labels, models[name], rules, tasks, watch)
+            found[name] = _kernel(model)
             engines[name] = "native"
-        except (Unknown, UnknownOptimiser) as reason:
+        except Unknown as reason:
             engines[name] = f"torch, for there is no C for {reason}"
         except RuntimeError as error:  # of the trace; the other way may know what to do
             engines[name] = f"torch, for its step cannot be recorded: {str(error).splitlines()[0]}"
     with ThreadPoolExecutor(workers) as pool:
-        problems = dict(zip(found, pool.map(_compile, [model.kernel for model in found.values()]), strict=True))
+        problems = dict(zip(found, pool.map(_compile, found.values()), strict=True))
     if problems := {name: problem for name, problem in problems.items() if problem}:
         engines |= {name: f"torch, for {problem}" for name, problem in problems.items()}
         warnings.warn(f"training takes the slow way: {next(iter(problems.values()))}", stacklevel=3)
-    found = {name: model for name, model in found.items() if engines[name] == "native"}
+    found = {name: kernel for name, kernel in found.items() if engines[name] == "native"}
     if forced and (others := [f"{name}: {how}" for name, how in engines.items() if name not in found]):
         raise ValueError(f"NALU_ENGINE: expected models that can all be trained natively, got {'; '.join(others)}")
     return found, engines
@@ -138,39 +88,26 @@ def _compile(kernel: Kernel) -> str | None:
     return None
 
 
-def _kernel(replicas: Replicas, rules: Rules, tasks: Mapping[str, Task], watch: Watch) -> Kernel:
+def _kernel(model: Model) -> Kernel:
     """The C of a model.
 
     Raises:
-        Unknown, UnknownOptimiser: something in it has none.
+        Unknown: something in it has none.
     """
-    dtype, tests = replicas.state.dtype, watch.tests
-    if replicas.state.device.type != "cpu":
-        raise Unknown(f"the device {replicas.state.device}")
-    if len(replicas.templates) > 1:
-        raise Unknown("networks that differ in more than their parameters")
-    network = copy.deepcopy(replicas.templates[0]).to(dtype).requires_grad_()
-    task = next(iter(tasks.values()))
-    scaled = _scaled(tasks)
-    if scaled:
+    state, task, watch = model.replicas.state, model.task, model.watch
+    if state.device.type != "cpu":
+        raise Unknown(f"the device {state.device}")
+    network = copy.deepcopy(model.replicas.network).to(state.dtype).requires_grad_()
+    if model.scaled:
         layout = Layout([torch.full(task.noise, 0.25)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
     else:
         x, y = task.draw(torch.Generator().manual_seed(0), 1)
         layout = Layout([x[0], y[0]], shared=task.shared)
-    objective = Objective(
-        rules.loss, task.examples if scaled else None, rules.penalty is not None, rules.penalty_below, rules.clip,
-        rules.clip_value,
-    )  # fmt: skip
+    inputs = [x for sets in watch.tests.values() for x, _ in sets.values()]
     return Kernel(
-        network, objective, optimiser(rules.optimizer), layout,
-        inputs=[x for sets in tests.values() for x, _ in sets.values()], measures=watch.measures, dtype=dtype,
+        network, model.objective, model.rules.optimiser, layout, inputs=inputs, measures=watch.measures,
+        dtype=state.dtype,
     )  # fmt: skip
-
-
-def _scaled(tasks: Mapping[str, Task]) -> bool:
-    """Whether the tasks differ in a few numbers only, so that they share what is drawn."""
-    scaled = all(isinstance(task, Scaled) and not task.shared and task.fresh for task in tasks.values())
-    return scaled and len({task.family for task in tasks.values()}) == 1
 
 
 def _pooled(tasks: Mapping[str, Task]) -> bool:
@@ -200,29 +137,16 @@ class Block:
     numbers: np.ndarray
     left: Bool[np.ndarray, " lane"]
     losses: np.ndarray
-    restarts: "Restarts | None" = None
+    restarts: Restarts | None = None
 
 
-def numbers(model: Model, task: str, made: dict) -> np.ndarray:
-    """What each step is told: the penalty's weight, the optimiser's numbers, the task's scales."""
-    rules, kernel = model.rules, model.kernel
-    if "table" not in made:
-        shares = [step / rules.steps for step in range(rules.steps)]
-        made_of = optimiser(rules.optimizer)
-        rates = np.full(rules.steps, float(made_of.lr))
-        if rules.schedule is not None:
-            rates *= np.array([rules.schedule(s) for s in shares])
-        columns = made_of.table(rates)
-        if rules.penalty is not None:
-            columns.insert(0, np.array([rules.penalty(s) for s in shares], dtype=np.float64))
-        made["table"] = columns
-    columns = list(made["table"])
-    if _scaled(model.tasks):
-        columns += [np.full(rules.steps, scale, dtype=np.float64) for scale in model.tasks[task].scales]
-    table = kernel.array(rules.steps, len(columns))
-    for k, column in enumerate(columns):
-        table[:, k] = column
-    return table
+def numbers(model: Model, kernel: Kernel, task: str) -> np.ndarray:
+    """What each step is told, with the scales of a task."""
+    scales = model.tasks[task].scales if model.scaled else ()
+    told = kernel.array(model.rules.steps, len(model.rules.numbers) + len(scales))
+    for k, column in enumerate([*model.rules.numbers, *scales]):
+        told[:, k] = column
+    return told
 
 
 class Uniform:
@@ -267,7 +191,7 @@ class Drawn:
         self.generators = {
             task: [stream(SHARED_DATA)] if self.shared else [stream(DATA, seed) for seed in seeds] for task in tasks
         }
-        self.steps = DRAWN if self.fresh else 1
+        self.steps = AHEAD if self.fresh else 1
         shape = (self.steps * self.size,) if self.shared else (self.steps * self.size, LANES)
         self.drawn = {task: kernel.array(*shape) for task in tasks}
         self.shapes: Shapes | None = None
@@ -358,42 +282,6 @@ def _rows(part: Tensor, kernel: Kernel) -> np.ndarray:
     return rows
 
 
-class Restarts:
-    """Which lanes of a block start anew: those whose loss stays high."""
-
-    def __init__(self, rule: Restart, steps: int) -> None:
-        self.rule = rule
-        self.since, self.times = np.zeros(LANES, int), np.zeros(LANES, int)
-        self.sums = np.zeros((steps // rule.every + 1, 2, LANES))  # of losses and their squares, at multiples of every
-        self.now = np.zeros((2, LANES))
-
-    def due(self, done: int, losses: Float[np.ndarray, "step lane"]) -> tuple[int, np.ndarray] | None:
-        """Count the losses of the steps after `done`; the first step after which lanes start anew, and which."""
-        losses = losses.astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = np.cumsum(np.concatenate([self.now[None], np.stack([losses, losses**2], 1)]), 0)
-        self.now = sums[-1]
-        every = self.rule.every
-        marks = np.arange(done // every + 1, (done + len(losses)) // every + 1)
-        self.sums[marks] = sums[marks * every - done]
-        late = marks[:, None] * every - self.since > self.rule.after
-        if not late.any():
-            return None
-        first, last = self.since // every, marks[:, None]
-        middle, lanes = (first + last) // 2, np.arange(LANES)
-        with np.errstate(invalid="ignore", divide="ignore"):  # what is infinite compares false: it does not start anew
-            before = (self.sums[middle, 0, lanes] - self.sums[first, 0, lanes]) / ((middle - first) * every)
-            mean, square = (
-                (self.sums[last, k, lanes] - self.sums[middle, k, lanes]) / ((last - middle) * every) for k in (0, 1)
-            )
-            due = late & (mean > self.rule.above) & (before <= mean + np.sqrt((square - mean**2).clip(min=0)))
-        if not due.any():
-            return None
-        k = int(due.any(1).argmax())
-        self.now = self.sums[marks[k]].copy()
-        return int(marks[k]) * every, np.flatnonzero(due[k])
-
-
 TestPoints = Mapping[str, Points | None]
 """Test sets by name; None where C is not known for them."""
 
@@ -402,11 +290,15 @@ class Group:
     """Blocks that train on the same data, on one thread."""
 
     def __init__(
-        self, model: Model, blocks: list[Block], seeds: Sequence[int], points: Mapping[str, TestPoints]
+        self,
+        model: Model,
+        kernel: Kernel,
+        blocks: list[Block],
+        seeds: Sequence[int],
+        points: Mapping[str, TestPoints],
     ) -> None:
-        self.model, self.blocks, self.points = model, blocks, points
-        kernel = model.kernel
-        if _scaled(model.tasks):
+        self.model, self.kernel, self.blocks, self.points = model, kernel, blocks, points
+        if model.scaled:
             self.data = Uniform(kernel, seeds, kept=model.rules.restart is not None)
         else:
             tasks = {block.task: model.tasks[block.task] for block in blocks}
@@ -418,7 +310,7 @@ class Group:
     def size(self) -> int:
         return sum(len(block.labels) for block in self.blocks)
 
-    def run(self, report: Callable[[int], None], over: threading.Event) -> list[dict]:
+    def run(self, report: Callable[[int], None], over: threading.Event) -> list[Columns]:
         """Train, and return the rows of the table, column by column for each checkpoint."""
         rows, done, size, rules = [], 0, self.size, self.model.rules
         blocks = self.blocks
@@ -451,8 +343,9 @@ class Group:
             stop, lanes = due
             block.state[:] = before
             self._again(block, first, stop, end)
-            for lane in lanes.tolist():
-                self._restart(block, lane, stop)
+            for lane in lanes:
+                fresh = nn.utils.parameters_to_vector(block.restarts.anew(lane, stop))
+                block.state[: self.kernel.parameters, lane] = fresh
             if stop == end:
                 return
             before, first = block.state.copy(), stop
@@ -461,40 +354,28 @@ class Group:
     def _again(self, block: Block, first: int, stop: int, end: int) -> None:
         """Train a block from step `first` up to `stop`, on data that reaches to `end`."""
         batch, stride = self.data.batch(block.task, end - first)
-        self.model.kernel.train(block.state, batch, stride, block.numbers[first:stop], block.losses, self.work)
+        self.kernel.train(block.state, batch, stride, block.numbers[first:stop], block.losses, self.work)
 
-    def _restart(self, block: Block, lane: int, done: int) -> None:
-        block.restarts.times[lane] += 1
-        block.restarts.since[lane] = done
-        if lane >= len(block.labels):  # nobody's
-            return
-        seed = block.labels[lane][2]
-        network = build(self.model.make, seed_of(RESTARTS, seed, int(block.restarts.times[lane])))
-        block.state[: self.model.kernel.parameters, lane] = nn.utils.parameters_to_vector(network.parameters()).detach()
-
-    def _checkpoint(self, block: Block, step: int) -> dict:
-        """Columns of the table, for the lanes that are left."""
-        kernel, lanes = self.model.kernel, np.flatnonzero(block.left)
+    def _checkpoint(self, block: Block, step: int) -> Columns:
+        """The table's columns for the lanes that are left."""
+        kernel, lanes = self.kernel, np.flatnonzero(block.left)
         trial = kernel.array(*block.state.shape)  # which lies where vectors may, as a copy need not
         trial[:] = block.state
         kernel.train(trial, *self.data.batch(block.task), block.numbers[:1], self.loss, self.work)
-        loss = self.loss[0, lanes]
-        finite = np.isfinite(loss) & np.isfinite(block.state[: kernel.parameters, lanes]).all(0)
-        models, tasks, seeds = zip(*(block.labels[lane] for lane in lanes), strict=True)
-        columns = {"model": models, "task": tasks, "seed": seeds, "step": [step] * len(lanes), "loss": loss}
-        columns["diverged"] = ~finite
+        finite = np.isfinite(block.state[: kernel.parameters, lanes]).all(0)
+        told = columns([block.labels[lane] for lane in lanes], step, self.loss[0, lanes], finite)
         for name, points in self.points[block.task].items():
-            columns[name] = self._errors(block, name, points)[lanes].astype(kernel.dtype)
+            told[name] = self._errors(block, name, points)[lanes].astype(kernel.dtype)
         for name, measure in self.model.watch.measures.items():
             known = name in kernel.measures
-            columns[name] = (
+            told[name] = (
                 kernel.measure(block.state, name, self.work) if known else self._replicas(block).each(measure).numpy()
             )[lanes]
-        return columns
+        return told
 
     def _errors(self, block: Block, name: str, points: Points | None) -> np.ndarray:
         """The error of each lane on a test set."""
-        kernel, error = self.model.kernel, self.model.watch.error
+        kernel, error = self.kernel, self.model.watch.error
         if points is not None and error in ERRORS:
             return kernel.errors(block.state, points, ERRORS[error], self.work)
         x, y = self.model.watch.tests[block.task][name]
@@ -506,11 +387,9 @@ class Group:
 
     def _replicas(self, block: Block) -> Replicas:
         """The networks of a block, one for each lane."""
-        held = Replicas([self.model.replicas.templates[0]] * LANES)
-        held.state = torch.from_numpy(block.state[: self.model.kernel.parameters].copy())
-        return held
+        return self.model.replicas.of(torch.from_numpy(block.state[: self.kernel.parameters].copy()))
 
-    def _retire(self, block: Block, row: dict) -> None:
+    def _retire(self, block: Block, row: Columns) -> None:
         lanes = np.flatnonzero(block.left)
         decided = lanes[np.asarray(self.model.rules.retire(pd.DataFrame(row)), dtype=bool)]
         gone = np.zeros(LANES, bool)
@@ -521,22 +400,21 @@ class Group:
     def _store(self, block: Block, lanes: Bool[np.ndarray, " lane"]) -> None:
         """Put trained parameters where they came from."""
         for lane in np.flatnonzero(lanes):
-            trained = block.state[: self.model.kernel.parameters, lane]
+            trained = block.state[: self.kernel.parameters, lane]
             self.model.replicas.state[:, block.columns[lane]] = torch.from_numpy(trained.copy())
 
 
-def groups(model: Model, workers: int) -> list[Group]:
+def groups(model: Model, kernel: Kernel, workers: int) -> list[Group]:
     """Cut the replicas of a model, whose labels are in the order of tasks and seeds, in groups for so many threads."""
-    kernel, replicas, labels = model.kernel, model.replicas, model.labels
-    made: dict = {}
-    tables = {task: numbers(model, task, made) for task in model.tasks}
+    replicas, labels = model.replicas, model.labels
+    tables = {task: numbers(model, kernel, task) for task in model.tasks}
     points = {
         task: {
             name: kernel.points(x, y) if tuple(x.shape[1:]) in kernel.outputs else None for name, (x, y) in sets.items()
         }
         for task, sets in model.watch.tests.items()
     }
-    columns = {label[1:]: k for k, label in enumerate(labels)}
+    places = {label[1:]: k for k, label in enumerate(labels)}
     seeds = list(dict.fromkeys(label[2] for label in labels))
     parts = [seeds[k : k + LANES] for k in range(0, len(seeds), LANES)]
     tasks = list(model.tasks)
@@ -552,20 +430,16 @@ def groups(model: Model, workers: int) -> list[Group]:
     for piece in cut:
         blocks = []
         for part, task in piece:
-            own = [columns[task, seed] for seed in part]
+            own = [places[task, seed] for seed in part]
             block = Block(
                 task, [labels[k] for k in own], own, kernel.state(replicas.state[:, own].numpy()), tables[task],
                 np.arange(LANES) < len(own), kernel.array(LONG, LANES),
             )  # fmt: skip
             if model.rules.restart is not None:
-                block.restarts = Restarts(model.rules.restart, model.rules.steps)
+                block.restarts = Restarts(model, [part[min(lane, len(part) - 1)] for lane in range(LANES)])
             blocks.append(block)
-        found.append(Group(model, blocks, piece[0][0], points))
+        found.append(Group(model, kernel, blocks, piece[0][0], points))
     return found
-
-
-def _points(kernel: Kernel, x: Tensor, y: Tensor) -> Points | None:
-    return kernel.points(x, y) if tuple(x.shape[1:]) in kernel.outputs else None
 
 
 def train(groups: Sequence[Group], report: Callable[[int, int], None], workers: int) -> list[pd.DataFrame]:
@@ -584,4 +458,4 @@ def train(groups: Sequence[Group], report: Callable[[int, int], None], workers: 
             for future in futures:
                 future.cancel()
             raise
-    return [pd.DataFrame({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})] if rows else []
+    return [table(rows)] if rows else []

@@ -34,23 +34,19 @@ class Optimiser:
     move: Callable[[Tensor, Tensor, list[Tensor], Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
 
 
-class UnknownOptimiser(ValueError):
-    """An optimiser, or an option of one, that is not written down here."""
-
-
 def optimiser(make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Optimiser:
     """The optimiser that `make(parameters)` would return.
 
     Raises:
-        UnknownOptimiser: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
+        ValueError: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
     """
     made = make([torch.zeros(1, requires_grad=True)])
     options, kind = made.defaults, type(made)
+    if kind not in KNOWN:
+        raise ValueError(f"expected an optimizer among {[known.__name__ for known in KNOWN]}, got {kind.__name__}")
     for name in ("amsgrad", "maximize", "centered", "differentiable"):
         if options.get(name):
-            raise UnknownOptimiser(f"{kind.__name__} with {name}")
-    if kind not in KNOWN:
-        raise UnknownOptimiser(kind.__name__)
+            raise ValueError(f"expected an optimizer with options that are known, got {kind.__name__} with {name}")
     known = KNOWN[kind](options)
     decay = options.get("weight_decay", 0)
     if not decay or kind is torch.optim.AdamW:

@@ -10,6 +10,8 @@ from torch.nn.utils.stateless import _reparametrize_module
 
 from nalu.engine.optimisers import Optimiser
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+
 Step = Callable[
     [list[Tensor], list[list[Tensor]], list[Tensor], list[Tensor]],
     tuple[list[Tensor], list[list[Tensor]], Tensor],
@@ -31,7 +33,7 @@ class Objective:
         clip_value: largest size of each number in it.
     """
 
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Loss
     examples: Callable[..., tuple[Tensor, Tensor]] | None = None
     penalised: bool = False
     penalty_below: float | None = None
@@ -42,8 +44,13 @@ class Objective:
 @contextmanager
 def holding(network: nn.Module, parameters: Sequence[Tensor]) -> Iterator[nn.Module]:
     """The network with other tensors in the place of its parameters; what two modules share stays shared."""
-    names = [name for name, _ in network.named_parameters()]
-    with _reparametrize_module(network, dict(zip(names, parameters, strict=True)), tie_weights=True):
+    order = {id(p): k for k, p in enumerate(network.parameters())}
+    held = {  # of a parameter that two modules share, both places; of a module with two paths, one
+        f"{path}.{name}" if path else name: parameters[order[id(p)]]
+        for path, module in network.named_modules()
+        for name, p in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+    with _reparametrize_module(network, held):
         yield network
 
 
@@ -55,16 +62,19 @@ def training_step(network: nn.Module, objective: Objective, optimiser: Optimiser
     def step(
         parameters: list[Tensor], moments: list[list[Tensor]], batch: list[Tensor], numbers: list[Tensor]
     ) -> tuple[list[Tensor], list[list[Tensor]], Tensor]:
-        parameters = [p.detach().requires_grad_() for p in parameters]
         x, y = objective.examples(*batch, *numbers[used:]) if objective.examples else batch
-        with holding(network, parameters):
-            loss = total = objective.loss(network(x), y)
-            if objective.penalised:
-                extra = numbers[0] * penalty(network)
-                if objective.penalty_below is not None:
-                    extra = torch.where(loss.detach() < objective.penalty_below, extra, 0.0)
-                total = loss + extra
-        gradient = torch.autograd.grad(total, parameters, materialize_grads=True, allow_unused=True)
+
+        def lowered(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+            with holding(network, parameters):
+                loss = total = objective.loss(network(x), y)
+                if objective.penalised:
+                    extra = numbers[0] * penalty(network)
+                    if objective.penalty_below is not None:
+                        extra = torch.where(loss.detach() < objective.penalty_below, extra, 0.0)
+                    total = loss + extra
+            return total, loss
+
+        gradient, loss = torch.func.grad(lowered, has_aux=True)(parameters)
         with torch.no_grad():
             if objective.clip is not None:  # as torch.nn.utils.clip_grad_norm_
                 norm = torch.stack([g.square().sum() for g in gradient]).sum().sqrt()
@@ -78,7 +88,7 @@ def training_step(network: nn.Module, objective: Objective, optimiser: Optimiser
             parameters = [p for p, _ in moved]
             with holding(network, parameters):
                 project(network)
-        return parameters, [m for _, m in moved], loss.detach()
+        return parameters, [m for _, m in moved], loss
 
     return step
 

@@ -22,8 +22,8 @@ class Task(Protocol):
     """Whether each step trains on a new batch; else one batch is drawn before the first step and kept."""
 
     shared: bool
-    """Whether all replicas train on the same inputs, drawn from one stream for all. For wide inputs, because the first
-    layer of all replicas is one matrix product then. Else each draws from a stream of its own."""
+    """Whether all replicas train on the same inputs, drawn from one stream for all: for wide inputs, which take long to
+    draw. Else each draws from a stream of its own."""
 
     def draw(
         self, generator: torch.Generator, steps: int
@@ -35,7 +35,7 @@ class Task(Protocol):
 class Scaled(Task, Protocol):
     """A task whose examples are made of uniform random numbers, one network's at a time or many.
 
-    In one stack, all tasks of a family share the noise: it is drawn once for each seed, and not for each task. Replicas
+    In one run, all tasks of a family share the noise: it is drawn once for each seed, and not for each task. Replicas
     of one task have different seeds, so they are as independent as before; the same seed of two tasks is not.
     """
 
