@@ -262,7 +262,9 @@ def test_cuts_change_nothing(case: Case) -> None:
 # Functions take another way where a lane needs it; on both, the others have to come out alike.
 
 BRANCHING = ["exp", "exp2", "expm1", "log", "log2", "log1p", "sin", "cos"]
-BESIDE = "#define SINGLE 1\n" + HEADERS[0] + "static const unsigned odd[] = {0x7f7fffff, 0xff7fffff, 0x7fc00000, 1};\n"
+BESIDE = (
+    "#define SINGLE 1\n" + HEADERS[0] + "static const unsigned odd[] = {0x7f7fffff, 0x7fc00000}; /* large, and NaN */\n"
+)
 BESIDE += "".join(
     f"""
 /* Numbers of which a special neighbour changes the result, among those from `first` on, or among given ones. */
@@ -272,7 +274,7 @@ long beside_{name}(const unsigned *given, unsigned first, long vectors, unsigned
     U x;
     for (unsigned l = 0; l < 16; l++) x[l] = given ? given[16 * k + l] : first + 16 * (unsigned)k + l;
     V usual = v{name}((V)x);
-    for (int o = 0; o < 4; o++) {{
+    for (int o = 0; o < 2; o++) {{
       U y = x;
       y[(k + o) % 16] = odd[o];
       V beside = v{name}((V)y);

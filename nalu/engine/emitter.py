@@ -19,7 +19,8 @@ weights and a batch of eight. Its graph, in which c is the learning rate:
                                  mul_1 = mul(sub, 0.25)      rsub = 1 - mul_4
 
 tanh, sum_1, sub, mean, mul_1, sum_2 and sub_2 are stored, the rest is written into them; sub_2 is the new w, mean the
-loss. The loop over the batch holds what depends on it, and only the sums leave it:
+loss. The loop over the batch holds what depends on it, and only the sums leave it. (What is added to the gradient and taken
+away again is `nalu.engine.optimisers.settled`.)
 
     for (int i = 0; i < 2; i++) {
       a0[i] = vtanh(w_[i]);
@@ -38,7 +39,7 @@ loss. The loop over the batch holds what depends on it, and only the sums leave 
     }
     out[0] = out[0] * 0.125f;
     for (int i = 0; i < 2; i++) {
-      w_[i] = w_[i] - rate * (a5[i] * (1.0f - a0[i] * a0[i]));
+      w_[i] = w_[i] - rate * (a5[i] * (1.0f - a0[i] * a0[i]) + 5.82076609e-11f - 5.82076609e-11f);
     }
 """
 
@@ -54,6 +55,7 @@ from torch import fx
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
 from nalu.engine.index import Index, Loop, flat, unflat
+from nalu.engine.optimisers import MOMENT
 from nalu.engine.rules import (
     COMBINED,
     CONSTANTS,
@@ -89,6 +91,10 @@ LANES = 16
 
 SMALL = 16
 """Arrays of so many vectors live on the stack, even outside of all loops."""
+
+OFTEN = 32
+"""What is elementwise and read more often than this is settled first: one number below the normal ones, such as the
+gradient behind a saturated function, would slow all these readings down a hundredfold."""
 
 LONGEST = 1500
 """Statements of one C function: beyond, compiling takes longer than it saves."""
@@ -233,6 +239,7 @@ class Emitter:
         # What is copied in the end is computed before: by then, what it is made of may have changed.
         copied = {result for result, _ in self.copies}
         self.stored: set[fx.Node] = set()
+        self._often: set[fx.Node] = set()
         unknown = None
         for node in reversed(self.graph.nodes):
             if node.op != "call_function" or name(node) in CONSTANTS:
@@ -256,6 +263,8 @@ class Emitter:
                 self.stored.add(node)
             if not any(kind in known for known in (VIEWS, ELEMENTWISE, REDUCTIONS, (SCATTER,))):
                 unknown = node  # the first one in the end, which is the reader's, and not of its gradient
+            if times[node] > OFTEN * size:
+                self._often.add(node)
             own = size if node in self.stored else times[node]
             for source in node.all_input_nodes:
                 if kind in PRODUCTS:
@@ -654,6 +663,9 @@ class Emitter:
         target = self._target(s)
         value = self._value(s)
         if not s.over:
+            if s.node in self._often and value.kind == "vector" and s.slot is None:
+                beside = self.literal(MOMENT)
+                value = c.subtract(c.add(value, beside), beside)
             stored = c.vector(value) if value.kind != "mask" else Expression(f"(V){value.text}")
             if s.copies and value.kind == "mask":
                 stored = c.vector(value)

@@ -131,11 +131,12 @@ LIGHT V scaled(V p, U t) {
   U half = (t >> 1) << 23, rest = (t << 23) - half;
   return p * (V)half * (V)rest;
 }
-/* vexp: 1.03 ulp. Where all lanes have |x| < 87, 2^n is a normal number. Beyond [-104, 89], e^x is 0 or infinity, as
-   at the ends. */
+/* vexp: 1.03 ulp. Where all lanes have |x| < 87, 2^n is a normal number. Both ways round with the same constant: with
+   an odd and an even one, a number half way between two n would see its neighbours. Beyond [-104, 89], e^x is 0 or
+   infinity, as at the ends. */
 RARE V exp_any(V x) {
-  V c = vclamp(x, all(-104), all(89)), t = c * LOG2E + (ROUNDER + 254), n = t - (ROUNDER + 254);
-  return scaled(growth((c - n * LN2_HIGH) - n * LN2_LOW) + 1, (U)t);
+  V c = vclamp(x, all(-104), all(89)), t = c * LOG2E + (ROUNDER + 127), n = t - (ROUNDER + 127);
+  return scaled(growth((c - n * LN2_HIGH) - n * LN2_LOW) + 1, (U)t + 127);
 }
 MATH V vexp(V x) {
   if (any(~(vabs(x) < all(87)))) return exp_any(x);
@@ -144,8 +145,8 @@ MATH V vexp(V x) {
 }
 /* vexp2: 1.40 ulp, exact for whole x, where r is 0. */
 RARE V exp2_any(V x) {
-  V c = vclamp(x, all(-151), all(129)), t = c + (ROUNDER + 254);
-  return scaled(growth2(c - (t - (ROUNDER + 254))), (U)t);
+  V c = vclamp(x, all(-151), all(129)), t = c + (ROUNDER + 127);
+  return scaled(growth2(c - (t - (ROUNDER + 127))), (U)t + 127);
 }
 MATH V vexp2(V x) {
   if (any(~(vabs(x) < all(126)))) return exp2_any(x);

@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+GRADIENT, MOMENT = 2.0**-34, 2.0**-90
+"""A gradient is exact to 1e-17, and a moment to 1e-34: what an optimiser adds to their roots is 1e-10 and more."""
+
 Numbers = Float[np.ndarray, " steps"]
 
 
@@ -58,6 +61,15 @@ def optimiser(make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Optimise
     return replace(known, move=move)
 
 
+def settled(x: Tensor, beside: float) -> Tensor:
+    """x, with what is lost beside a small number taken for zero: (x + beside) - beside.
+
+    A processor takes a hundred times as long for numbers below the normal ones, about 1e-38, and a moment that decays
+    stays there for good, for 0.9 times the smallest of them is rounded to the same.
+    """
+    return (x + beside) - beside
+
+
 def powers(base: float, steps: int) -> Numbers:
     """base to the powers from 1 to steps."""
     return np.multiply.accumulate(np.full(steps, base))
@@ -74,8 +86,8 @@ def _adam(options: dict) -> Optimiser:
     def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         m, v = moments
         rate, root, keep = numbers
-        m = first * m + (1 - first) * g
-        v = second * v + (1 - second) * (g * g)
+        m = settled(first * m + (1 - first) * g, MOMENT)
+        v = settled(second * v + (1 - second) * (g * g), MOMENT)
         p = p * keep if decoupled else p
         return p - rate * m / (v.sqrt() * root + epsilon), [m, v]
 
@@ -94,7 +106,7 @@ def _sgd(options: dict) -> Optimiser:
         rate, fresh = numbers
         if not momentum:
             return p - rate * g, []
-        m = momentum * moments[0] + fresh * g
+        m = settled(momentum * moments[0] + fresh * g, MOMENT)
         return p - rate * (g + momentum * m if nesterov else m), [m]
 
     return Optimiser(options["lr"], (0.0,) if momentum else (), ("rate", "fresh"), table, move)
@@ -105,11 +117,11 @@ def _rmsprop(options: dict) -> Optimiser:
 
     def move(p: Tensor, g: Tensor, moments: list[Tensor], numbers: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         (rate,) = numbers
-        v = alpha * moments[0] + (1 - alpha) * (g * g)
+        v = settled(alpha * moments[0] + (1 - alpha) * (g * g), MOMENT)
         step = g / (v.sqrt() + epsilon)
         if not momentum:
             return p - rate * step, [v]
-        m = momentum * moments[1] + step
+        m = settled(momentum * moments[1] + step, MOMENT)
         return p - rate * m, [v, m]
 
     moments = (0.0, 0.0) if momentum else (0.0,)

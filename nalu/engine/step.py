@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.stateless import _reparametrize_module
 
-from nalu.engine.optimisers import Optimiser
+from nalu.engine.optimisers import GRADIENT, Optimiser, settled
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -76,6 +76,7 @@ def training_step(network: nn.Module, objective: Objective, optimiser: Optimiser
 
         gradient, loss = torch.func.grad(lowered, has_aux=True)(parameters)
         with torch.no_grad():
+            gradient = [settled(g, GRADIENT) for g in gradient]
             if objective.clip is not None:  # as torch.nn.utils.clip_grad_norm_
                 norm = torch.stack([g.square().sum() for g in gradient]).sum().sqrt()
                 gradient = [g * (objective.clip / (norm + 1e-6)).clamp(max=1) for g in gradient]
