@@ -44,9 +44,10 @@ def sweep(
     the function's name and source, the version and the setting: sweeps of other functions, versions or grids may use
     the same folder, one at a time.
 
-    A job is one process, in which joblib starts no others: stack replicas inside of it. To spread jobs over a cluster,
-    make a `dask.distributed.Client` and call this inside `with joblib.parallel_config(backend="dask")`. Only this
-    process writes; the cluster's workers need not see the folder.
+    A job is one process, in which joblib starts no others: train replicas inside of it, on one thread (`workers=1` of
+    `nalu.fit`), for the processes share the cores. To spread jobs over a cluster, make a `dask.distributed.Client` and
+    call this inside `with joblib.parallel_config(backend="dask")`. Only this process writes; the cluster's workers need
+    not see the folder.
 
     Args:
         run: a function at the top of a module, whose rows depend on nothing but its setting.

@@ -168,6 +168,11 @@ def test_a_replica_trains_as_if_alone(name: str, batch: int | None) -> None:
         assert last[kind].item() == pytest.approx((network(x) - y).abs().mean().item())
 
 
+def test_a_replica_trains_as_if_alone_without_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NALU_ENGINE", "torch")
+    test_a_replica_trains_as_if_alone("last", 8)
+
+
 def test_stacks_equal_alone_on_sentences_of_their_own() -> None:
     replicas = Replicas.build(MAKES["every"], range(3))
     x = torch.stack([TASK.sentences(torch.tensor([k, 30 + k, 334 + k]))[0] for k in range(3)])

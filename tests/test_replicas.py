@@ -157,6 +157,22 @@ def test_tied_parameters_stay_tied() -> None:
     assert out.b.W is out.a.W
 
 
+def test_a_module_with_two_paths_stays_one() -> None:
+    class Twice(nn.Module):
+        def __init__(self, generator: torch.Generator) -> None:
+            super().__init__()
+            self.a = self.b = Linear(2, 2, generator=generator)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.tanh(self.a(x)))
+
+    alike = [Twice(seeded(seed)).double() for seed in range(2)]
+    replicas = Replicas(alike)
+    held = dict(replicas.network.named_parameters())
+    assert_same(replicas, alike)
+    assert all(p is held[name] for name, p in replicas.network.named_parameters())  # nothing of vmap's is left behind
+
+
 class Power(nn.Module):
     """A reader's module: what it computes depends on attributes that its description does not show."""
 
