@@ -19,8 +19,8 @@ weights and a batch of eight. Its graph, in which c is the learning rate:
                                  mul_1 = mul(sub, 0.25)      rsub = 1 - mul_4
 
 tanh, sum_1, sub, mean, mul_1, sum_2 and sub_2 are stored, the rest is written into them; sub_2 is the new w, mean the
-loss. The loop over the batch holds what depends on it, and only the sums leave it. (What is added to the gradient and taken
-away again is `nalu.engine.optimisers.settled`.)
+loss. The loop over the batch holds what depends on it, and only the sums leave it. (What is added to the gradient and
+taken away again is `nalu.engine.optimisers.settled`.)
 
     for (int i = 0; i < 2; i++) {
       a0[i] = vtanh(w_[i]);
