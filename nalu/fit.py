@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from nalu import checks, refusals
 from nalu.batches import drawn, like
 from nalu.engine import eager, native
+from nalu.engine.kernel import Kernel
 from nalu.engine.optimisers import KNOWN, optimiser
 from nalu.engine.step import Loss
 from nalu.metrics import mean_absolute_error
@@ -43,6 +44,7 @@ class Fit:
         seconds: wall-clock time of the training.
         network_steps: replicas times steps, whether or not a replica was retired on the way.
         engines: which way each model was trained: "native", by C made for it; or "torch" and why.
+        kernels: of the models that have C, what it is: `kernels[name].body` is made for the model, `source` is all.
     """
 
     table: pd.DataFrame
@@ -50,6 +52,7 @@ class Fit:
     seconds: float
     network_steps: int
     engines: dict[str, str]
+    kernels: dict[str, Kernel]
 
 
 def fit(
@@ -188,7 +191,7 @@ def fit(
     }
     if not isinstance(task, Mapping):
         table, found = table.drop(columns="task"), {name: part for (name, _), part in found.items()}
-    return Fit(table, found, time.perf_counter() - start, sum(sizes), engines)
+    return Fit(table, found, time.perf_counter() - start, sum(sizes), engines, kernels)
 
 
 def _tasks(

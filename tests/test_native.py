@@ -34,7 +34,8 @@ class Sorted(nn.Module):
 
 def test_models_with_c_train_in_it_and_others_beside_them() -> None:
     run = fit({"Tanh": tanh, "Sorted": lambda g: Sorted()}, Identity(), **SETTING)
-    assert run.engines["Tanh"] == "native"
+    assert run.engines["Tanh"] == "native" and list(run.kernels) == ["Tanh"]
+    assert "vtanh(" in run.kernels["Tanh"].body and run.kernels["Tanh"].body in run.kernels["Tanh"].source
     assert run.engines["Sorted"].startswith("torch, for there is no C for aten.sort")
     assert (run.table[run.table.step == 5].groupby("model", observed=True).size() == 3).all()
     assert not torch.equal(run.replicas["Sorted"].state, torch.full((3, 3), 2.0))
