@@ -75,7 +75,7 @@ def measure(batch: int | None, rounds: int) -> dict[str, float]:
     ways = {
         "one sentence at a time": (lambda n: plain(batch, n, True), steps // 4, 1),
         "batches": (lambda n: plain(batch, n, False), steps, 1),
-        "ours": (lambda n: ours(batch, n), 10 * steps, replicas),
+        "ours": (lambda n: ours(batch, n), 60 * steps, replicas),
     }
     best = {(way, part): float("inf") for way in ways for part in ("short", "long")}
     for _ in range(rounds):
