@@ -231,11 +231,12 @@ class Drawn:
         return self.drawn[task][max(self.used - back, 0) * self.size * self.fresh :], self.size * self.fresh
 
 
-class Picked:
+class Picked(Drawn):
     """Batches of points from a training set, which each replica picks by itself: drawn in C, and once for all tasks."""
 
     def __init__(self, kernel: Kernel, tasks: Mapping[str, Pooled], seeds: Sequence[int]) -> None:
-        self.kernel, self.size, self.batch_size = kernel, kernel.own_size, next(iter(tasks.values())).batch
+        self.kernel, self.size, self.fresh = kernel, kernel.own_size, True
+        self.batch_size = next(iter(tasks.values())).batch
         self.streams = Streams(kernel, [stream(DATA, seed).initial_seed() for seed in seeds])
         self.pools = {name: [_rows(part, kernel) for part in task.pool] for name, task in tasks.items()}
         self.same_inputs = all(np.array_equal(x, next(iter(self.pools.values()))[0]) for x, _ in self.pools.values())
@@ -257,23 +258,6 @@ class Picked:
                 by_step = (self.steps, self.size, LANES)
                 drawn.reshape(by_step)[:, :inputs] = first.reshape(by_step)[:, :inputs]
             self.kernel.take(self.rows, y, drawn[inputs:], self.steps, self.size)
-
-    def left(self) -> int:
-        """The most steps that `train` can do."""
-        if self.used == self.steps:
-            self._draw()
-        return self.steps - self.used
-
-    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
-        """Train blocks, which have done `first` steps, for so many more."""
-        self.used += steps
-        for block in blocks:
-            batch, stride = self.batch(block.task, steps)
-            self.kernel.train(block.state, batch, stride, block.numbers[first : first + steps], block.losses, work)
-
-    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
-        """The data of the last step, or of one further back, and the distance to that of the step after it."""
-        return self.drawn[task][max(self.used - back, 0) * self.size :], self.size
 
 
 def _rows(part: Tensor, kernel: Kernel) -> np.ndarray:
