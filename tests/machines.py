@@ -79,13 +79,22 @@ def _mlp(activation: str, generator: torch.Generator) -> nn.Module:
     return units.MLP(1, 1, activation=activation, generator=generator)
 
 
+def _uniform(make: Build, generator: torch.Generator) -> nn.Module:
+    """With parameters in [-1, 1]: an orthogonal matrix, from a library, may have other bits on another processor."""
+    network = make(generator)
+    for p in network.parameters():
+        nn.init.uniform_(p, -1, 1, generator)
+    return network
+
+
 def _unit(name: str) -> Case:
     unit = getattr(units, name)
     operation = unit.operations[-1]
     tasks = ranges(operation)
     # From negative numbers, one of them learns nothing but NaN.
     keys = ["[1, 2]", "[10, 20]"] if name == "MulMCFC" else ["[-2, 2]", "[0.1, 0.2]"]
-    return Case(name, maker(unit), {key: tasks[key] for key in keys}, unit.recipe(operation))
+    make = partial(_uniform, maker(unit)) if name.endswith("MCFC") else maker(unit)
+    return Case(name, make, {key: tasks[key] for key in keys}, unit.recipe(operation))
 
 
 CASES = {name: _unit(name) for name in UNITS} | {

@@ -177,11 +177,27 @@ def test_each_of_the_state_is_made_of_what_it_was_before() -> None:
         (lambda p: p + torch.from_numpy(FOUR), "a tensor of 4 numbers that is no parameter"),
         (lambda p: (p * 1)[1:].zero_() + 1, "shares its memory"),
         (lambda p: torch.div(p, 2, rounding_mode="trunc"), "rounding_mode='trunc'"),
+        (lambda p: torch.round(p, decimals=2), "aten.round.decimals with decimals"),
+        (lambda p: torch.addmm(p[:2], p.reshape(2, 2), p.reshape(2, 2), beta=2), "aten.addmm.default with beta"),
+        (lambda p: (p.double() / 3).float(), "a conversion to torch.float64"),
+        (lambda p: ((p > 0) + (p > 1)).to(p.dtype), "aten.add.Tensor of truth values"),
     ],
 )
 def test_what_has_no_c_is_named(f: Callable[[Tensor], Tensor], message: str) -> None:
     with pytest.raises(Unknown, match=message):
         Emitter(trace(f, torch.ones(4)), state=["p"]).emit("f")
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda p, k: p * (k & 1), "aten.bitwise_and.Scalar of whole numbers"),
+        (lambda p, k: torch.func.grad(lambda w: F.embedding(k, w, padding_idx=0).sum())(p), "padding_idx=0"),
+    ],
+)
+def test_what_has_no_c_with_tokens_is_named(f: Callable[[Tensor, Tensor], Tensor], message: str) -> None:
+    with pytest.raises(Unknown, match=message):
+        Emitter(trace(f, torch.ones(4, 1), torch.tensor([0, 1, 2, 1])), state=["p"], shared=["k"]).emit("f")
 
 
 def test_a_graph_that_is_too_long_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

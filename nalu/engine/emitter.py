@@ -68,6 +68,7 @@ from nalu.engine.rules import (
     SCATTER,
     VIEWS,
     Place,
+    check,
     looked_up,
     loops,
     name,
@@ -191,6 +192,9 @@ class Emitter:
         self.state, self.own, self.shared, self.numbers = (
             places[:first], places[first:second], places[second:third], places[third:]
         )  # fmt: skip
+        for node in graph.nodes:
+            if node.op == "call_function":
+                check(node)
         self.offsets: dict[fx.Node, int] = {}
         self.state_size, self.own_size, self.shared_size = map(self._lay_out, (self.state, self.own, self.shared))
         (output,) = graph.find_nodes(op="output")
@@ -516,7 +520,10 @@ class Emitter:
             return looked_up(self, node, place)
         if kind not in ELEMENTWISE:
             raise Unknown(f"{node.target}")
-        return ELEMENTWISE[kind](self, node, *(self.operand(operand, place) for operand in node.args))
+        found = ELEMENTWISE[kind](self, node, *(self.operand(operand, place) for operand in node.args))
+        if node.meta["val"].dtype == torch.bool and found.kind != "mask":
+            raise Unknown(f"{node.target} of truth values")
+        return found
 
     def operand(self, operand: object, place: Place) -> Expression | None:
         """An operand that is spread over the axes which it lacks."""

@@ -145,6 +145,8 @@ class Kernel:
         return emitter.emit("train")
 
     def _predict(self, network: nn.Module, inputs: Tensor, parameters: list[Tensor]) -> str:
+        if not len(inputs):
+            raise Unknown("no points")
         dtype = parameters[0].dtype
         x = inputs.to(dtype) if inputs.is_floating_point() else inputs
         x = torch.cat([x] * (1 + TILE // len(x)))[:TILE]

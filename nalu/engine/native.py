@@ -67,7 +67,7 @@ def compiled(models: Mapping[str, Model], workers: int) -> tuple[dict[str, Kerne
         except Unknown as reason:
             engines[name] = f"torch, for there is no C for {reason}"
         except RuntimeError as error:  # of the trace; the other way may know what to do
-            engines[name] = f"torch, for its step cannot be recorded: {str(error).splitlines()[0]}"
+            engines[name] = f"torch, for its step cannot be recorded: {(str(error) or repr(error)).splitlines()[0]}"
     with ThreadPoolExecutor(workers) as pool:
         problems = dict(zip(found, pool.map(_compile, found.values()), strict=True))
     if problems := {name: problem for name, problem in problems.items() if problem}:
@@ -83,7 +83,7 @@ def _compile(kernel: Kernel) -> str | None:
     """Compile, and say what was in the way."""
     try:
         kernel.library  # noqa: B018
-    except (NoCompiler, CompilerFailed) as problem:
+    except (NoCompiler, CompilerFailed, OSError) as problem:  # also a library that cannot be loaded from where it is
         return str(problem).splitlines()[0]
     return None
 

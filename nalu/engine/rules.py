@@ -306,7 +306,7 @@ def _fill(e: "Emitter", node: fx.Node, a: Expression, m: Expression, value: Expr
 def _cast(e: "Emitter", node: fx.Node, a: Expression, *_: object) -> Expression:
     if node.meta["val"].dtype == torch.bool:
         return c.mask(a)
-    if node.meta["val"].is_floating_point():
+    if node.meta["val"].dtype == (torch.float32 if e.single else torch.float64):
         return c.numeric(a)
     raise Unknown(f"a conversion to {node.meta['val'].dtype}")
 
@@ -360,6 +360,29 @@ ELEMENTWISE: dict[str, Callable[..., Expression]] = {
         for operation, text in {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items()
     },
 }
+TOLD = {"add": {"alpha"}, "sub": {"alpha"}, "rsub": {"alpha"}, "div": {"rounding_mode"}}
+TOLD |= {kind: {"dtype", "layout", "device", "memory_format"} for kind in ("_to_copy", "convert_element_type")}
+"""The keyword arguments that rules look at, or that change no number."""
+
+
+def check(node: fx.Node) -> None:
+    """Raise where an operation would do something else than its rule: what is not looked at must not be there.
+
+    Raises:
+        Unknown: it does.
+    """
+    kind, dtype = name(node), getattr(node.meta.get("val"), "dtype", None)
+    if kind in CONSTANTS or kind in VIEWS:
+        return
+    more = sorted({key for key, value in node.kwargs.items() if value is not None} - TOLD.get(kind.rstrip("_"), set()))
+    if more:
+        raise Unknown(f"{node.target} with {', '.join(more)}")
+    if kind.startswith("bitwise") and dtype != torch.bool:
+        raise Unknown(f"{node.target} of whole numbers")
+    if kind == SCATTER and (_argument(node, 3, -1) >= 0 or _argument(node, 4, False)):
+        raise Unknown(f"{node.target} with padding_idx={node.args[3]}, scale_grad_by_freq={node.args[4]}")
+
+
 COSTLY = frozenset([*FUNCTIONS.split(), "pow", "div", "reciprocal", "rsqrt"]) - {
     "abs",
     "sign",
