@@ -44,9 +44,9 @@ quick-tests:
 machines: .venv/.ready ## whether other processors and compilers, and node, train to the same bits (minutes)
 	@$(BIN)/python tests/machines.py
 
-paper: .venv/.ready ## train what takes longer than a chapter may, and store it in book/results
-	$(BIN)/python book/results/language.py
-	$(BIN)/python book/results/single_module.py
+paper: .venv/.ready ## train what takes longer than a chapter may, and store it in nalu/book/results
+	$(BIN)/python book/paper/language.py
+	$(BIN)/python book/paper/single_module.py
 
 lab: .venv/.ready ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab

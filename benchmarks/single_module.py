@@ -42,7 +42,7 @@ from nalu import (
     RealNPU,
     SignedMulMCFC,
 )  # fmt: skip
-from nalu.benchmark import benchmark
+from nalu.experiments.benchmarking import benchmark
 from nalu.tasks import SingleModule
 
 BATCH, LOGGED, SEEDS = 128, 1_000, 25

@@ -82,7 +82,7 @@ def alone(folder: Path, *leftovers: str) -> Iterator[Path]:
 
 def inputs(name: str, folder: Path) -> str:
     """The digest of all that notebook `name` depends on."""
-    paths = [ROOT / "nalu", ROOT / "requirements.txt", ROOT / "book/results"]
+    paths = [ROOT / "nalu", ROOT / "requirements.txt"]
     paths += [ROOT / f"notebooks/{name}.ipynb", ROOT / f"book/{name}.md"]
     if name == LAST:
         paths.append(folder / "claims")
@@ -93,7 +93,7 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     """Execute one notebook in `scratch`; put it into `folder` if it passed, print what failed if not."""
     (scratch / name / "notebooks").mkdir(parents=True)
     (scratch / name / "claims").mkdir()
-    (scratch / name / "book").symlink_to(ROOT / "book")  # ../book/results is there for the chapter, as in JupyterLab
+    (scratch / name / "book").symlink_to(ROOT / "book")
     copy = shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks")
     environment = os.environ | {
         "NALU_CLAIMS": str(folder / "claims" if name == LAST else scratch / name / "claims"),

@@ -1,12 +1,13 @@
 """Neural arithmetic: units, tasks, and an engine that trains many replicas at once."""
 
-from nalu.benchmark import Benchmark, benchmark
-from nalu.claims import Claims
-from nalu.fit import Fit, fit
-from nalu.metrics import Estimate, estimate, mean_absolute_error, mean_squared_error, rate
-from nalu.replicas import Replicas
-from nalu.scale import at_scale
-from nalu.sweep import sweep
+from nalu.book.claims import Claims
+from nalu.book.scales import at_scale
+from nalu.experiments.benchmarking import Benchmark, benchmark
+from nalu.experiments.sweeps import sweep
+from nalu.statistics.estimates import Estimate, estimate, rate
+from nalu.training.errors import mean_absolute_error, mean_squared_error
+from nalu.training.fitting import Fit, fit
+from nalu.training.replicas import Replicas
 from nalu.units import (
     ACTIVATIONS,
     GNALU,

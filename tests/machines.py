@@ -30,17 +30,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from nalu import units
-from nalu.benchmark import maker
 from nalu.engine.compiler import CLANG, FLAGS, wasm
 from nalu.engine.kernel import LANES, Kernel, Layout, Streams, Work
 from nalu.engine.optimisers import optimiser
 from nalu.engine.step import Objective
-from nalu.fit import Fit, fit
-from nalu.replicas import Build, build
+from nalu.experiments.benchmarking import maker
+from nalu.recipe import Recipe
 from nalu.streams import DATA, seed_of
 from nalu.tasks import Identity, Task
 from nalu.tasks.single_module import ranges
-from nalu.units.recipe import Recipe
+from nalu.training.fitting import Fit, fit
+from nalu.training.replicas import Build, build
 
 STORED = Path(__file__).with_name("bits.json")
 COMMAND = "python tests/machines.py --write"

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -39,13 +38,14 @@ from nalu import (
     SignedMulMCFC,
     fit,
 )
-from nalu.benchmark import benchmark, sparsity, stored, summary
+from nalu.book import tables
+from nalu.book.tables import stored
+from nalu.experiments import benchmarking
+from nalu.experiments.benchmarking import benchmark, sparsity, summary
+from nalu.recipe import Recipe
 from nalu.schedules import later
 from nalu.tasks import Scaled, SingleModule, Task
 from nalu.tasks.single_module import OPERATIONS, ranges
-from nalu.units.recipe import Recipe
-
-MODULE = sys.modules["nalu.benchmark"]  # in the package, this name is the function's
 
 UNITS = [NAC, NACMul, NALU, NAU, NMU, SNMU, INALU, GNALU, NPU, RealNPU, NRU, NMRU, MCFC, MulMCFC, SignedMulMCFC, Linear]
 
@@ -251,8 +251,8 @@ def some(operation: str, batch: int = 128) -> dict[str, SingleModule]:
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Benchmark]:
     """The benchmark in float64, on some ranges."""
-    monkeypatch.setattr(MODULE, "ranges", some)
-    monkeypatch.setattr(MODULE, "fit", partial(fit, dtype=torch.float64))
+    monkeypatch.setattr(benchmarking, "ranges", some)
+    monkeypatch.setattr(benchmarking, "fit", partial(fit, dtype=torch.float64))
     return partial(benchmark, seeds=SEEDS, steps=STEPS, batch=BATCH, retire=False, workers=1)
 
 
@@ -345,7 +345,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[Fit]:
             kept.append(run)
         return run
 
-    monkeypatch.setattr(MODULE, "fit", watched)
+    monkeypatch.setattr(benchmarking, "fit", watched)
     return kept
 
 
@@ -420,7 +420,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
             raise Trained(settings)
         return fit(*models_and_tasks, steps=steps, **settings)
 
-    monkeypatch.setattr(MODULE, "fit", refuse)
+    monkeypatch.setattr(benchmarking, "fit", refuse)
 
 
 @pytest.mark.usefixtures("untrained")
@@ -543,7 +543,7 @@ def test_retiring_changes_no_result(why: str, fits: list[Fit]) -> None:
 
 def test_decided_is_what_diverged_or_is_exact() -> None:
     rows = checkpoints([0.0, 1e-30, NAN, 1.0, INF], [0.0] * 5, diverged=[False, False, True, True, False])
-    assert MODULE.decided(rows).tolist() == [True, False, True, False, False]
+    assert benchmarking.decided(rows).tolist() == [True, False, True, False, False]
 
 
 @pytest.mark.slow
@@ -690,11 +690,11 @@ def test_a_name_of_its_own_is_not_marked() -> None:
 
 def test_beside_the_units_of_the_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "single_module.csv"
-    monkeypatch.setattr(MODULE, "RESULTS", path)
+    monkeypatch.setattr(tables, "FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match=f"expected the stored results at {path}, got no file; `make paper`"):
         OURS.beside()
     path.write_text("# made by hand\n" + OTHERS.to_csv(index=False))
-    assert_frame_equal(stored(), OTHERS.reset_index(drop=True))
+    assert_frame_equal(stored("single_module"), OTHERS.reset_index(drop=True))
     assert_beside(OURS.beside())
 
 

@@ -24,10 +24,10 @@ from nalu import MLP, NAC, stack
 from nalu.engine.compiler import library, wasm
 from nalu.engine.emitter import HEADERS
 from nalu.engine.kernel import array
-from nalu.fit import Fit
-from nalu.metrics import mean_squared_error
+from nalu.recipe import Recipe, Restart
 from nalu.tasks import Identity, StaticFunction
-from nalu.units.recipe import Recipe, Restart
+from nalu.training.errors import mean_squared_error
+from nalu.training.fitting import Fit
 
 STEPS = 200
 PROBES = (3, 17)

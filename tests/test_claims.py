@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nalu import Claims, Estimate, at_scale
-from nalu.claims import FIELDS, compare, recorded
-from nalu.scale import scale
+from nalu.book.claims import FIELDS, compare, recorded
+from nalu.book.scales import scale
 
 
 @pytest.fixture(autouse=True)

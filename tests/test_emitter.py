@@ -17,7 +17,7 @@ from nalu.engine.index import Index, Loop, flat, unflat
 from nalu.engine.kernel import LANES, Kernel, Layout, array
 from nalu.engine.optimisers import optimiser
 from nalu.engine.step import Objective
-from nalu.engine.trace import Unknown, trace
+from nalu.engine.tracing import Unknown, trace
 
 FOUR = np.arange(4, dtype=np.float32)
 

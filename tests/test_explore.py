@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nalu.explore import flipbook
+from nalu.book.sliders import flipbook
 
 
 def line(slope: float, **settings: object) -> Figure:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, Recurrent, Replicas, fit, stack
+from nalu.recipe import Restart
 from nalu.schedules import cosine, later, ramp
 from nalu.streams import seed_of, stream
 from nalu.tasks import Identity, RecurrentFunction, StaticFunction
 from nalu.tasks.functions import FUNCTIONS
 from nalu.tasks.single_module import SingleModule, ranges
-from nalu.units.recipe import Restart
 
 STEPS = 40
 MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {

@@ -3,7 +3,6 @@
 import itertools
 import math
 import random
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,14 +15,13 @@ import torch.nn.functional as F
 from test_benchmark import UNITS
 from torch import Tensor, nn
 
-from nalu import NAU, SNMU, Fit, Linear, benchmark, fit, refusals
-from nalu.replicas import Replicas
+from nalu import NAU, SNMU, Fit, Linear, benchmark, fit
+from nalu.recipe import Recipe
 from nalu.schedules import cosine
 from nalu.tasks import Identity
 from nalu.tasks.single_module import ranges
-from nalu.units.recipe import Recipe
-
-FIT = sys.modules["nalu.fit"]  # in the package, this name is the function's
+from nalu.training import fitting, refusals
+from nalu.training.replicas import Replicas
 
 Forward = Callable[["Own", Tensor], Tensor]
 
@@ -64,7 +62,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*arguments: object, **settings: object) -> None:
         pytest.fail("something was trained")
 
-    for engine in (FIT.native, FIT.eager):
+    for engine in (fitting.native, fitting.eager):
         monkeypatch.setattr(engine, "train", refuse)
     yield
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nalu.selection import chosen, success_of_chosen
+from nalu.statistics.selection import chosen, success_of_chosen
 
 ERRORS = [0.3, np.nan, 0.1, 0.7, np.inf]
 SUCCESS = [False, True, True, False, True]

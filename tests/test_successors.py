@@ -32,11 +32,11 @@ from nalu import (
     RealNPU,
     Replicas,
     SignedMulMCFC,
-    plots,
 )
+from nalu.book import plots
 from nalu.engine.optimisers import optimiser
 from nalu.engine.step import Objective, training_step
-from nalu.units.recipe import Recipe, Restart
+from nalu.recipe import Recipe, Restart
 from nalu.units.snmu import noise
 from nalu.units.unit import Unit, product
 

@@ -23,7 +23,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from nalu import NAC, fit, stack
-from nalu.sweep import sweep
+from nalu.experiments.sweeps import sweep
 from nalu.tasks import Identity
 
 GRID = [{"n": n, "name": name} for n in (3, 1, 2) for name in ("b", "a")]
@@ -497,7 +497,7 @@ def test_killed_in_the_middle_it_loses_nothing_that_ended(workers: int, tmp_path
 SCRIPT = """
 import sys
 import pandas as pd
-from nalu.sweep import sweep
+from nalu.experiments.sweeps import sweep
 
 def own(n):
     print("ran", n, flush=True)

@@ -1,1 +1,1 @@
-"""Training as C."""
+"""From one network's training step to C."""

@@ -76,7 +76,7 @@ from nalu.engine.rules import (
     shape,
     term,
 )  # fmt: skip
-from nalu.engine.trace import Unknown
+from nalu.engine.tracing import Unknown
 
 ALONG = 8
 """Sums with so few results are taken along the loop over what they add up; more would not stay in registers."""

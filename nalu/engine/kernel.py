@@ -16,7 +16,7 @@ from nalu.engine.compiler import library
 from nalu.engine.emitter import HEADERS, LANES, Emitter
 from nalu.engine.optimisers import Optimiser
 from nalu.engine.step import Objective, holding, training_step
-from nalu.engine.trace import Unknown, trace
+from nalu.engine.tracing import Unknown, trace
 
 TILE = 64
 """Points of a test set whose outputs are computed together."""

@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
 from nalu.engine.index import Index, Loop, flat, unflat
-from nalu.engine.trace import Unknown
+from nalu.engine.tracing import Unknown
 
 if TYPE_CHECKING:
     from nalu.engine.emitter import Emitter

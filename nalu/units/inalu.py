@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.recipe import Recipe, Restart
 from nalu.schedules import later
-from nalu.units.recipe import Recipe, Restart
 from nalu.units.unit import Unit, product
 
 

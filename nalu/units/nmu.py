@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.recipe import Recipe
 from nalu.schedules import ramp
-from nalu.units.recipe import Recipe
 from nalu.units.unit import Unit, product
 
 

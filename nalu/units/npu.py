@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.recipe import Recipe
 from nalu.schedules import growing
-from nalu.units.recipe import Recipe
 from nalu.units.unit import Unit
 
 

@@ -5,9 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nalu import checks
+from nalu.recipe import Recipe
 from nalu.schedules import ramp
 from nalu.units.nau import NAU
-from nalu.units.recipe import Recipe
 from nalu.units.unit import product
 
 

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.units.recipe import Recipe
+from nalu.recipe import Recipe
 
 
 class Unit(nn.Module):

@@ -1,4 +1,4 @@
-"""What training is told, and what is the same in both ways to do it: `nalu.engine.native` and `nalu.engine.eager`."""
+"""What training is told, and what is the same in both ways to do it: `native.py` and `eager.py`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from nalu.engine.optimisers import Numbers, Optimiser
 from nalu.engine.step import Loss, Objective
-from nalu.replicas import Build, Inputs, Replicas, build
+from nalu.recipe import Restart
 from nalu.schedules import Schedule
 from nalu.streams import RESTARTS, seed_of
 from nalu.tasks import Scaled, Task
-from nalu.units.recipe import Restart
+from nalu.training.replicas import Build, Inputs, Replicas, build
 
 TestSets = Mapping[str, tuple[Inputs, Float[Tensor, "batch out"]]]
 Error = Callable[[Tensor, Tensor], Tensor]

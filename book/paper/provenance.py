@@ -11,11 +11,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from nalu.book.tables import FOLDER
+
 HERE = Path(__file__).parent
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Store a table, behind a line that tells where its numbers come from. It is replaced in one step."""
+def write(table: pd.DataFrame, name: str) -> None:
+    """Store a table in `nalu/book/results`, in one step, behind a line that tells where its numbers come from."""
     made = {
         "command": "make paper",
         "commit": _commit(),
@@ -24,6 +26,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
         "torch": torch.__version__,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
     }
+    path = FOLDER / f"{name}.csv"
     draft = path.with_suffix(".draft")
     draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format="%.6g"))
     os.replace(draft, path)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nalu.metrics import Estimate
-from nalu.scale import scale
+from nalu.book.scales import scale
+from nalu.statistics.estimates import Estimate
 
 VERDICTS = ("agrees", "differs", "not stated")
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from nalu.metrics import Estimate
+from nalu.statistics.estimates import Estimate
 
 plt.style.use(Path(__file__).with_name("style.mplstyle"))
 

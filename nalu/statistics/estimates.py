@@ -4,10 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
-from torch import Tensor
 
 from nalu import checks
 
@@ -83,33 +81,3 @@ def estimate(values: ArrayLike, statistic: Callable[..., float] = np.mean) -> Es
     # scipy's own interval interpolates between neighbours, and between two infinities that gives NaN.
     low, high = (np.quantile(resampled, q, method=how) for q, how in ((0.025, "lower"), (0.975, "higher")))
     return Estimate(value, float(low), float(high), n)
-
-
-def mean_absolute_error(
-    outputs: Float[Tensor, "replica batch out"], targets: Float[Tensor, "batch out"]
-) -> Float[Tensor, " replica"]:
-    """Each replica's mean absolute error, in the unit of the targets; NaN or infinite where a replica has diverged.
-
-    Raises:
-        ValueError: outputs and targets of different shapes.
-    """
-    return _differences(outputs, targets).abs().mean(1)
-
-
-def mean_squared_error(
-    outputs: Float[Tensor, "replica batch out"], targets: Float[Tensor, "batch out"]
-) -> Float[Tensor, " replica"]:
-    """Each replica's mean squared error; NaN or infinite where a replica has diverged.
-
-    Raises:
-        ValueError: outputs and targets of different shapes.
-    """
-    return _differences(outputs, targets).square().mean(1)
-
-
-def _differences(
-    outputs: Float[Tensor, "replica batch out"], targets: Float[Tensor, "batch out"]
-) -> Float[Tensor, "replica number"]:
-    if outputs.shape[1:] != targets.shape:
-        raise ValueError(f"expected outputs of shape (replicas, {tuple(targets.shape)}), got {tuple(outputs.shape)}")
-    return (outputs - targets).flatten(1)

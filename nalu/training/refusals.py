@@ -1,7 +1,7 @@
 """What cannot be trained says so, before anything is trained.
 
-A training step is recorded once, for one network, and made C (`nalu.engine.native`), or is taken by a stack of replicas
-at once (`nalu.engine.eager`). What a network does besides tensor operations would happen once for all of them, or never
+A training step is recorded once, for one network, and made C (`native.py`), or is taken by a stack of replicas at once
+(`eager.py`). What a network does besides tensor operations would happen once for all of them, or never
 again: a state that changes, a random number, a decision by the value of a number.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nalu.engine.step import Loss, penalty
-from nalu.replicas import OF_EVERY_MODULE, Inputs, Replicas
 from nalu.schedules import Schedule
+from nalu.training.replicas import OF_EVERY_MODULE, Inputs, Replicas
 
 DTYPES = (torch.float32, torch.float64)
 

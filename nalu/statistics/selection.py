@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nalu import checks
-from nalu.metrics import Estimate
+from nalu.statistics.estimates import Estimate
 
 
 def chosen(validation: ArrayLike) -> int:

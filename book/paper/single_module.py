@@ -1,8 +1,9 @@
-"""The Single Module Arithmetic Task for all units: four operations, nine ranges, 25 seeds. Writes single_module.csv.
+"""The Single Module Arithmetic Task for all units: four operations, nine ranges, 25 seeds.
 
     make paper
 
-Every unit tries every operation, also those that it was not made for. A row is a replica; see `nalu.benchmark`. What is
+Every unit tries every operation, also those that it was not made for. A row is a replica of the table in
+`nalu/book/results`; see `nalu.benchmark`. What is
 done stays in the folder `single_module.parts`: a run that was stopped goes on with the rest.
 """
 
@@ -15,8 +16,8 @@ import pandas as pd
 from provenance import HERE, version, write
 
 import nalu
-from nalu.benchmark import benchmark
-from nalu.sweep import sweep
+from nalu.experiments.benchmarking import benchmark
+from nalu.experiments.sweeps import sweep
 from nalu.tasks.single_module import OPERATIONS
 
 UNITS = ["Linear", "NAC", "NACMul", "NALU", "NAU", "NMU", "SNMU", "INALU", "GNALU", "NPU", "RealNPU", "NRU", "NMRU"]
@@ -34,7 +35,7 @@ def main() -> None:
     start = time.perf_counter()
     table = sweep(one, grid, HERE / "single_module.parts", version=version())
     print(f"single module task: {len(table):,} replicas in {time.perf_counter() - start:.0f} s")
-    write(table, HERE / "single_module.csv")
+    write(table, "single_module")
 
 
 if __name__ == "__main__":

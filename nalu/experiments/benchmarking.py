@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,15 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from nalu import checks, refusals
-from nalu.fit import fit
-from nalu.metrics import Estimate, estimate, mean_squared_error, rate
-from nalu.replicas import Build, Replicas, build
+from nalu import checks
+from nalu.book.tables import stored
+from nalu.recipe import Recipe
+from nalu.statistics.estimates import Estimate, estimate, rate
 from nalu.tasks.single_module import OPERATIONS, SingleModule, ranges
-from nalu.units.recipe import Recipe
-
-RESULTS = Path(__file__).parents[1] / "book" / "results" / "single_module.csv"
-"""All units of the book on all operations, as `make paper` stored them."""
+from nalu.training import refusals
+from nalu.training.errors import mean_squared_error
+from nalu.training.fitting import fit
+from nalu.training.replicas import Build, Replicas, build
 
 COLUMNS = ["unit", "operation", "range", "seed", "success", "solved_at", "sparsity", "best_step", "interpolation"]
 COLUMNS += ["extrapolation", "diverged"]
@@ -67,7 +66,7 @@ class Benchmark:
         Raises:
             FileNotFoundError: the book's table is not there.
         """
-        others = stored() if others is None else others
+        others = stored("single_module") if others is None else others
         others = others[others.operation.isin(self.table.operation)]
         known = set(others.unit)
         ours = self.table.assign(unit=[f"{name}, this run" if name in known else name for name in self.table.unit])
@@ -78,7 +77,7 @@ class Benchmark:
 
     def figure(self, others: pd.DataFrame | None = None) -> Figure:
         """What `beside` returns as a figure, a panel for each operation; its arguments and errors."""
-        from nalu import plots  # here, for it sets the style of all figures
+        from nalu.book import plots  # here, for it sets the style of all figures
 
         grid = self.beside(others)
         operations = dict.fromkeys(grid.index.get_level_values("operation"))
@@ -258,17 +257,6 @@ def intervals(table: pd.DataFrame) -> pd.DataFrame:
             "sparsity error": format(estimate(solved.sparsity), ".1e") if solved.sparsity.count() else "–",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["unit", "operation", "range"])
-
-
-def stored() -> pd.DataFrame:
-    """The table of all units of the book.
-
-    Raises:
-        FileNotFoundError: it is not where the book keeps it.
-    """
-    if not RESULTS.is_file():
-        raise FileNotFoundError(f"expected the stored results at {RESULTS}, got no file; `make paper` makes them")
-    return pd.read_csv(RESULTS, comment="#")
 
 
 def sparsity(network: nn.Module) -> Float[Tensor, ""]:

@@ -1,15 +1,15 @@
-"""The search that chapter 6 has no time for, over sizes and learning rates, and a long training. Writes language.csv.
+"""The search that chapter 6 has no time for, over sizes and learning rates, and a long training.
 
     make paper
 
 Every setting trains 10 replicas or more on one split. The table has a row for each replica: what it was trained with,
 and its mean absolute error on the three sets, with the share of the test numbers that are right after rounding. Nothing
-is chosen here; the chapter chooses, by validation. What is done stays: a run that was stopped goes on with the rest.
+is chosen here; the chapter chooses, by validation. It is
+written to `nalu/book/results`. What is done stays: a run that was stopped goes on with the rest.
 """
 
 import os
 from itertools import product
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from provenance import write
 
 from nalu import NAC, NALU, Linear, Pairs, Reader, fit
+from nalu.book.tables import FOLDER, stored
 from nalu.schedules import cosine
 from nalu.tasks import LanguageToNumber
 
-HERE = Path(__file__).parent
 MODELS = {
     "LSTM + Linear, last": (Linear, "last"),
     "LSTM + Linear, sum": (Linear, "sum"),
@@ -66,8 +66,7 @@ def train(model: str, hidden: int, lr: float, batch: int, steps: int, replicas: 
 
 
 def main() -> None:
-    path = HERE / "language.csv"
-    done = pd.read_csv(path, comment="#") if path.exists() else pd.DataFrame()
+    done = stored("language") if (FOLDER / "language.csv").exists() else pd.DataFrame()
     tables = [done]
     for setting in SEARCH + LONG:
         keys = {name: value for name, value in setting.items() if name != "replicas"}
@@ -77,7 +76,7 @@ def main() -> None:
             continue
         tables.append(train(**setting))
         print(setting, f"{tables[-1].seconds.iloc[0]:.0f} s", flush=True)
-        write(pd.concat(tables), path)
+        write(pd.concat(tables), "language")
 
 
 if __name__ == "__main__":

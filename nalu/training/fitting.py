@@ -15,18 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from nalu import checks, refusals
-from nalu.batches import drawn, like
-from nalu.engine import eager, native
+from nalu import checks
 from nalu.engine.kernel import Kernel
 from nalu.engine.optimisers import KNOWN, optimiser
 from nalu.engine.step import Loss
-from nalu.metrics import mean_absolute_error
-from nalu.replicas import Build, Replicas, build
+from nalu.recipe import Restart
 from nalu.schedules import Schedule
 from nalu.tasks import Task
-from nalu.training import Decided, Error, Measure, Model, Rules, TestSets, Watch
-from nalu.units.recipe import Restart
+from nalu.training import eager, native, refusals
+from nalu.training.batches import drawn, like
+from nalu.training.errors import mean_absolute_error
+from nalu.training.models import Decided, Error, Measure, Model, Rules, TestSets, Watch
+from nalu.training.replicas import Build, Replicas, build
 
 COLUMNS = frozenset({"model", "task", "seed", "step", "loss", "diverged"})
 
@@ -99,7 +99,7 @@ def fit(
         penalty: the weight in the loss of what the networks' modules return from their methods `penalty()`, given the
             share of the steps that is done.
         penalty_below: penalise a replica only where its loss is below this.
-        restart: draw a replica's parameters anew where its loss stays high; see `nalu.units.recipe.Restart`. Its
+        restart: draw a replica's parameters anew where its loss stays high; see `nalu.recipe.Restart`. Its
             optimiser goes on as it is.
         retire: given the rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
             left as they are from then on, and have no more rows.
@@ -108,7 +108,7 @@ def fit(
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
         tests: by name, inputs and targets on which the error is taken at each checkpoint; with several tasks, for each
             of them, with the same names.
-        error: `mean_absolute_error` or `mean_squared_error` (`nalu.metrics`), or one of your own.
+        error: `mean_absolute_error` or `mean_squared_error` (`nalu.training.errors`), or one of your own.
         measures: by name, a function from a network to a number, taken at each checkpoint.
         workers: threads; as many as there are cores, if not given.
         dtype: float32, or float64 to compare trajectories.
@@ -116,9 +116,9 @@ def fit(
 
     Raises:
         TypeError, ValueError: an argument out of its range; outputs of another shape than the targets; a loss that is
-            not a scalar; networks with frozen parameters, or of a kind that cannot be trained (see `nalu.refusals`); an
-            option of the optimizer that is not known; a schedule that is negative or not finite at some step; a task
-            that draws other shapes than the first time.
+            not a scalar; networks with frozen parameters, or of a kind that cannot be trained (see
+            `nalu.training.refusals`); an option of the optimizer that is not known; a schedule that is negative
+            or not finite at some step; a task that draws other shapes than the first time.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {seeds!r}")

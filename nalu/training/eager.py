@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from nalu.batches import AHEAD, Shapes, drawn, like, shapes_of
 from nalu.engine.step import training_step
 from nalu.streams import DATA, SHARED_DATA, stream
-from nalu.training import Columns, Model, Restarts, columns, table
+from nalu.training.batches import AHEAD, Shapes, drawn, like, shapes_of
+from nalu.training.models import Columns, Model, Restarts, columns, table
 
 
 def train(model: Model, report: Callable[[int], None]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch.func import vmap
 
 from nalu import checks
 from nalu.engine.step import holding
-from nalu.stacked import StackedOperations
+from nalu.training.stacked import StackedOperations
 
 Build = Callable[[torch.Generator], nn.Module]
 """Makes one network, drawing its initial parameters from the generator."""
@@ -43,7 +43,7 @@ class Replicas:
     """R networks side by side, each as if it were alone.
 
     Their parameters are one tensor, `state`, of shape (parameters of a network, R): replicas are the last axis (see
-    `nalu.stacked`). Networks must be equal in everything but the values of their parameters.
+    `nalu.training.stacked`). Networks must be equal in everything but the values of their parameters.
 
     Args:
         networks: at least one module, without buffers.

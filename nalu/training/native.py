@@ -20,15 +20,15 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.batches import AHEAD, Shapes, drawn, like, shapes_of
 from nalu.engine.compiler import CompilerFailed, NoCompiler
 from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work, array
-from nalu.engine.trace import Unknown
-from nalu.metrics import mean_absolute_error, mean_squared_error
-from nalu.replicas import Replicas
+from nalu.engine.tracing import Unknown
 from nalu.streams import DATA, SHARED_DATA, stream
 from nalu.tasks import Pooled, Task
-from nalu.training import Columns, Label, Model, Restarts, columns, table
+from nalu.training.batches import AHEAD, Shapes, drawn, like, shapes_of
+from nalu.training.errors import mean_absolute_error, mean_squared_error
+from nalu.training.models import Columns, Label, Model, Restarts, columns, table
+from nalu.training.replicas import Replicas
 
 SEGMENT = 100
 """Steps between two looks at whether a replica has to start anew."""

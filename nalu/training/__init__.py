@@ -1,0 +1,1 @@
+"""Training many replicas of networks at once."""
