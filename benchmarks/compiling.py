@@ -18,8 +18,7 @@ from torch import nn
 import nalu
 from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, Pairs, Reader, Recurrent, stack
 from nalu.engine.kernel import Kernel, Layout
-from nalu.engine.optimisers import optimiser
-from nalu.engine.step import Objective
+from nalu.recipe import Clip, Recipe
 from nalu.tasks import LanguageToNumber, RecurrentFunction, StaticFunction
 from nalu.tasks.single_module import ranges
 
@@ -31,18 +30,14 @@ UNITS = [
 
 def kernels() -> dict[str, partial[Kernel]]:
     """What makes the C of each model, with its step and a test set."""
-    adam, square = optimiser(partial(torch.optim.Adam, lr=1e-3)), Objective(F.mse_loss)
+    square, clipped = Recipe(), Recipe(clip=Clip(norm=1.0))
     x = torch.zeros(11, 1)
     found = {name: (MLP(1, 1, activation=name), square, Layout([x, x])) for name in ACTIVATIONS}
     for name in UNITS:
         unit = getattr(nalu, name)
         recipe, task = unit.recipe(unit.operations[0]), ranges(unit.operations[0])["[1, 2]"]
-        rules = Objective(
-            F.mse_loss, task.examples, recipe.penalty is not None, recipe.penalty_below, recipe.clip, recipe.clip_value
-        )
-        layout = Layout([torch.full(task.noise, 0.25)], numbers=["low", "high"])
-        found[f"{name}, single module"] = (unit(2, 1), rules, layout)
-    clipped = Objective(F.mse_loss, clip=1.0)
+        layout = Layout([torch.full(task.noise, 0.25)], numbers=["low", "high"], examples=task.examples)
+        found[f"{name}, single module"] = (unit(2, 1), recipe, layout)
     for size, given in ((2, True), (100, False)):
         layout = drawn(StaticFunction("a + b", given=given, batch=16))
         for unit in (NAC, NALU, Linear):
@@ -56,10 +51,10 @@ def kernels() -> dict[str, partial[Kernel]]:
     words = len(language.vocabulary)
     readers = {"every word": Reader(words, NALU, hidden=6), "last word": Reader(words, NALU, read="last")}
     for name, network in {**readers, "pairs": Pairs(words, NALU)}.items():
-        found[f"NALU, {name}"] = (network, Objective(F.l1_loss, clip=1.0), drawn(language))
+        found[f"NALU, {name}"] = (network, Recipe(loss=F.l1_loss, clip=Clip(norm=1.0)), drawn(language))
     return {
-        name: partial(Kernel, network, rules, adam, layout, inputs=[layout.batch[0]] if len(layout.batch) > 1 else [])
-        for name, (network, rules, layout) in found.items()
+        name: partial(Kernel, network, recipe, layout, inputs=[layout.batch[0]] if len(layout.batch) > 1 else [])
+        for name, (network, recipe, layout) in found.items()
     }
 
 

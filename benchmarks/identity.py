@@ -23,7 +23,7 @@ import machine
 import torch
 from torch import nn
 
-from nalu import ACTIVATIONS, MLP, fit
+from nalu import ACTIVATIONS, MLP, Recipe, Watch, fit
 from nalu.tasks import Identity
 
 WIDTHS = [1, 8, 8, 8, 1]
@@ -56,7 +56,7 @@ def plain(steps: int, activation: type[nn.Module] = nn.Tanh) -> float:
 def ours(steps: int, models: list[str], seeds: int) -> float:
     """`nalu.fit` on all cores, as chapter 1 calls it. Seconds."""
     makes = {name: partial(_mlp, name) for name in models}
-    return fit(makes, Identity(), seeds=range(seeds), steps=steps, lr=1e-2, checkpoints=1).seconds
+    return fit(makes, Identity(), Recipe(lr=1e-2), seeds=range(seeds), steps=steps, watch=Watch(checkpoints=1)).seconds
 
 
 def _mlp(activation: str, generator: torch.Generator) -> nn.Module:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import time
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nalu import NALU, Reader, fit
+from nalu import NALU, Clip, Reader, Recipe, Watch, fit
 from nalu.tasks import LanguageToNumber
 
 WORDS = len(LanguageToNumber().vocabulary)
@@ -64,8 +65,8 @@ def ours(batch: int | None, steps: int) -> float:
     """`nalu.fit` on all cores. Seconds."""
     hidden, replicas, _ = SIZES[batch]
     return fit(
-        {"m": lambda g: Reader(WORDS, NALU, hidden=hidden, generator=g)}, LanguageToNumber(batch=batch),
-        seeds=range(replicas), steps=steps, lr=1e-3, clip=1.0, loss=F.l1_loss, checkpoints=1,
+        {"m": partial(Reader, WORDS, NALU, hidden=hidden)}, LanguageToNumber(batch=batch),
+        Recipe(loss=F.l1_loss, clip=Clip(norm=1.0)), seeds=range(replicas), steps=steps, watch=Watch(checkpoints=1),
     ).seconds  # fmt: skip
 
 

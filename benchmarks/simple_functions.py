@@ -20,7 +20,7 @@ os.environ["TQDM_DISABLE"] = "1"
 import torch
 from torch import Tensor, nn
 
-from nalu import LSTM, MLP, NAC, NALU, RNN, Recurrent, fit, stack
+from nalu import LSTM, MLP, NAC, NALU, RNN, Recurrent, Watch, fit, stack
 from nalu.tasks import RecurrentFunction, StaticFunction, Task
 from nalu.tasks.functions import FUNCTIONS
 
@@ -118,7 +118,7 @@ def plain(contest: Contest, steps: int) -> float:
 def ours(contest: Contest, steps: int) -> float:
     """`nalu.fit` on all cores, six functions and so many seeds. Seconds."""
     seeds = range(contest.seeds)
-    return fit({"m": contest.ours}, contest.tasks, seeds=seeds, steps=steps, lr=1e-3, checkpoints=1).seconds
+    return fit({"m": contest.ours}, contest.tasks, seeds=seeds, steps=steps, watch=Watch(checkpoints=1)).seconds
 
 
 def measure(contest: Contest, rounds: int) -> tuple[float, float]:

@@ -73,13 +73,13 @@ def plain(unit: type[nn.Module], steps: int) -> float:
         x = 1 + torch.rand(BATCH, 2)
         loss = F.mse_loss(network(x), task.target(x))
         if recipe.penalty is not None:
-            loss = loss + recipe.penalty(step / steps) * network.penalty()
+            loss = loss + recipe.penalty.weight(step / steps) * network.penalty()
         update.zero_grad()
         loss.backward()
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-        if recipe.clip_value is not None:
-            nn.utils.clip_grad_value_(network.parameters(), recipe.clip_value)
+        if recipe.clip is not None and recipe.clip.norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip.norm)
+        if recipe.clip is not None and recipe.clip.value is not None:
+            nn.utils.clip_grad_value_(network.parameters(), recipe.clip.value)
         update.step()
         if hasattr(network, "project_"):
             network.project_()

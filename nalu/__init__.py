@@ -4,10 +4,13 @@ from nalu.book.claims import Claims
 from nalu.book.scales import at_scale
 from nalu.experiments.benchmarking import Benchmark, benchmark
 from nalu.experiments.sweeps import sweep
+from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.statistics.estimates import Estimate, estimate, rate
 from nalu.training.errors import mean_absolute_error, mean_squared_error
-from nalu.training.fitting import Fit, fit
+from nalu.training.fitting import fit
 from nalu.training.replicas import Replicas
+from nalu.training.result import Fit
+from nalu.training.watch import Watch
 from nalu.units import (
     ACTIVATIONS,
     GNALU,
@@ -54,6 +57,7 @@ __all__ = [
     "SNMU",
     "Benchmark",
     "Claims",
+    "Clip",
     "Estimate",
     "Fit",
     "LSTMLayer",
@@ -61,11 +65,15 @@ __all__ = [
     "MulMCFC",
     "NACMul",
     "Pairs",
+    "Penalty",
     "Reader",
     "RealNPU",
+    "Recipe",
     "Recurrent",
     "Replicas",
+    "Restart",
     "SignedMulMCFC",
+    "Watch",
     "at_scale",
     "benchmark",
     "estimate",

@@ -26,21 +26,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from settings import told
 from torch import nn
 
 from nalu import units
 from nalu.engine.compiler import CLANG, FLAGS, wasm
 from nalu.engine.kernel import LANES, Kernel, Layout, Streams, Work
-from nalu.engine.optimisers import optimiser
-from nalu.engine.step import Objective
-from nalu.experiments.benchmarking import maker
+from nalu.engine.step import numbers as numbers_of
 from nalu.recipe import Recipe
 from nalu.streams import DATA, seed_of
 from nalu.tasks import Identity, Task
 from nalu.tasks.single_module import ranges
-from nalu.training.fitting import Fit, fit
+from nalu.training.fitting import fit
 from nalu.training.replicas import Build, build
+from nalu.training.result import Fit
 
 STORED = Path(__file__).with_name("bits.json")
 COMMAND = "python tests/machines.py --write"
@@ -56,7 +55,7 @@ class Case:
     """A network and how it is trained.
 
     Attributes:
-        make: of a generator.
+        make: what makes the network.
         tasks: what may be trained beside each other; the first is the one that counts.
         recipe: of the training.
     """
@@ -70,18 +69,14 @@ class Case:
     def task(self) -> Task:
         return next(iter(self.tasks.values()))
 
-    def settings(self, **changes: object) -> dict:
-        """What `fit` is told of the recipe."""
-        return vars(self.recipe) | changes
-
 
 def _mlp(activation: str, generator: torch.Generator) -> nn.Module:
     return units.MLP(1, 1, activation=activation, generator=generator)
 
 
-def _uniform(make: Build, generator: torch.Generator) -> nn.Module:
+def _uniform(make: type[nn.Module], generator: torch.Generator) -> nn.Module:
     """With parameters in [-1, 1]: an orthogonal matrix, from a library, may have other bits on another processor."""
-    network = make(generator)
+    network = make(2, 1, generator=generator)
     for p in network.parameters():
         nn.init.uniform_(p, -1, 1, generator)
     return network
@@ -93,7 +88,7 @@ def _unit(name: str) -> Case:
     tasks = ranges(operation)
     # From negative numbers, one of them learns nothing but NaN.
     keys = ["[1, 2]", "[10, 20]"] if name == "MulMCFC" else ["[-2, 2]", "[0.1, 0.2]"]
-    make = partial(_uniform, maker(unit)) if name.endswith("MCFC") else maker(unit)
+    make = partial(_uniform, unit) if name.endswith("MCFC") else partial(unit, 2, 1)
     return Case(name, make, {key: tasks[key] for key in keys}, unit.recipe(operation))
 
 
@@ -118,7 +113,7 @@ def digest(numbers: np.ndarray | torch.Tensor) -> str:
 
 def trained(case: Case, seeds: Iterable[int] = SEEDS, steps: int = STEPS, **changes: object) -> Fit:
     """What `fit` makes of a case."""
-    settings = {"checkpoints": 1, "workers": 1} | case.settings(**changes)
+    settings = told(**{"checkpoints": 1, "workers": 1} | vars(case.recipe) | changes)
     tasks = settings.pop("tasks", [next(iter(case.tasks))])
     return fit({case.name: case.make}, {key: case.tasks[key] for key in tasks}, seeds=seeds, steps=steps, **settings)
 
@@ -165,24 +160,17 @@ def kernel(case: Case, target: str = "native", compiler: str | None = None) -> K
     """The C of a case, as `fit` writes it where nothing is tested."""
     recipe, task = case.recipe, case.task
     scaled = hasattr(task, "noise")
-    objective = Objective(
-        F.mse_loss, task.examples if scaled else None, recipe.penalty is not None, recipe.penalty_below, recipe.clip,
-        recipe.clip_value,
-    )  # fmt: skip
     if scaled:
-        layout = Layout([torch.full(task.noise, 0.25)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
+        scales = [f"scale_{k}" for k in range(len(task.scales))]
+        layout = Layout([torch.full(task.noise, 0.25)], numbers=scales, examples=task.examples)
     else:
         layout = Layout([part[0] for part in task.draw(torch.Generator(), 1)])
-    adam = optimiser(partial(torch.optim.Adam, lr=recipe.lr))
-    return Kernel(build(case.make, 0), objective, adam, layout, target=target, compiler=compiler)
+    return Kernel(build(case.make, 0), recipe, layout, target=target, compiler=compiler)
 
 
 def block(case: Case, made: Kernel, steps: int = STEPS) -> Block:
     """The block of SEEDS."""
-    recipe, task = case.recipe, case.task
-    columns = optimiser(partial(torch.optim.Adam, lr=recipe.lr)).table(np.full(steps, recipe.lr))
-    if recipe.penalty is not None:
-        columns = [np.array([recipe.penalty(step / steps) for step in range(steps)]), *columns]
+    task, columns = case.task, numbers_of(case.recipe, steps)
     batch = None
     if hasattr(task, "noise"):
         columns += [np.full(steps, scale) for scale in task.scales]

@@ -27,7 +27,7 @@ from nalu.engine.kernel import array
 from nalu.recipe import Recipe, Restart
 from nalu.tasks import Identity, StaticFunction
 from nalu.training.errors import mean_squared_error
-from nalu.training.fitting import Fit
+from nalu.training.result import Fit
 
 STEPS = 200
 PROBES = (3, 17)
@@ -92,13 +92,13 @@ def first_block_and_others(key: str, rows: pd.DataFrame) -> np.ndarray:
 
 WIDE = Case(
     "NAC of a hundred",
-    lambda g: stack(NAC, [100, 2, 1], generator=g),
+    partial(stack, NAC, [100, 2, 1]),
     {key: StaticFunction(key, points=500, batch=8) for key in ("a + b", "a - b")},
     Recipe(lr=1e-2),
 )
 REALS = Case(
     "MLP on reals",
-    lambda g: MLP(1, 1, activation="Tanh", generator=g),
+    partial(MLP, 1, 1, activation="Tanh"),
     {"-5 to 5": Identity(reals=11), "0 to 10": Identity(0, 10, reals=11)},
     Recipe(lr=1e-2),
 )

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,9 +14,8 @@ from nalu.engine.compiler import library
 from nalu.engine.emitter import HEADERS, Emitter
 from nalu.engine.index import Index, Loop, flat, unflat
 from nalu.engine.kernel import LANES, Kernel, Layout, array
-from nalu.engine.optimisers import optimiser
-from nalu.engine.step import Objective
 from nalu.engine.tracing import Unknown, trace
+from nalu.recipe import Recipe
 
 FOUR = np.arange(4, dtype=np.float32)
 
@@ -138,8 +136,8 @@ class Weighted(nn.Module):
 
 
 def test_the_example_in_the_description_is_what_is_emitted() -> None:
-    sgd, layout = optimiser(partial(torch.optim.SGD, lr=0.1)), Layout([torch.zeros(8, 2), torch.zeros(8, 1)])
-    body = Kernel(Weighted(), Objective(F.mse_loss), sgd, layout).body.splitlines()
+    layout = Layout([torch.zeros(8, 2), torch.zeros(8, 1)])
+    body = Kernel(Weighted(), Recipe(optimizer=torch.optim.SGD), layout).body.splitlines()
     start, stop = body.index("    V a0[2], a5[2];") + 1, body.index("  }")
     assert "\n".join(body[start:stop]) in emitter_module.__doc__
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from settings import told
 from torch import Tensor, nn
 
 from nalu import MLP, NAC, Fit, Linear, Replicas, fit, mean_absolute_error, mean_squared_error, stack
@@ -18,16 +19,16 @@ from nalu.tasks import Identity, StaticFunction
 from nalu.tasks.identity import integers
 
 MODELS: dict[str, Callable[[torch.Generator], nn.Module]] = {
-    "Tanh": lambda g: MLP(1, 1, activation="Tanh", hidden=(3,), generator=g),
-    "NAC": lambda g: stack(NAC, [1, 2, 1], generator=g),
-    "ELU": lambda g: MLP(1, 1, activation="ELU", hidden=(3,), generator=g),
+    "Tanh": partial(MLP, 1, 1, activation="Tanh", hidden=(3,)),
+    "NAC": partial(stack, NAC, [1, 2, 1]),
+    "ELU": partial(MLP, 1, 1, activation="ELU", hidden=(3,)),
 }
 SEEDS = [7, 0, 3]
 FAR = integers(-20, 20)
 
 
 def train(models: object = MODELS, task: object = Identity(), **settings: object) -> Fit:
-    return fit(models, task, **{"seeds": SEEDS, "steps": 5, "lr": 1e-2, "workers": 1, **settings})
+    return fit(models, task, **told(**{"seeds": SEEDS, "steps": 5, "workers": 1, **settings}))
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,8 @@ def test_the_last_rows_are_those_of_the_returned_replicas(run: Fit) -> None:
 
 def test_several_tasks_are_a_column_of_the_table_and_a_key_of_the_replicas() -> None:
     models = {
-        "NAC": lambda g: stack(NAC, [2, 2, 1], generator=g),
-        "Tanh": lambda g: MLP(2, 1, activation="Tanh", generator=g),
+        "NAC": partial(stack, NAC, [2, 2, 1]),
+        "Tanh": partial(MLP, 2, 1, activation="Tanh"),
     }
     tasks = {f: StaticFunction(f, given=True) for f in ("a * b", "a + b")}
     tests = {f: {"inside": task.interpolation(50), "outside": task.extrapolation(40)} for f, task in tasks.items()}
@@ -96,7 +97,7 @@ def test_several_tasks_are_a_column_of_the_table_and_a_key_of_the_replicas() -> 
 
 def test_tasks_that_do_not_fit_together() -> None:
     wide, given = StaticFunction("a + b", size=2, sections=((0, 1), (1, 2))), StaticFunction("a + b", given=True)
-    models = {"NAC": lambda g: NAC(2, 1, generator=g)}
+    models = {"NAC": partial(NAC, 2, 1)}
     with pytest.raises(
         ValueError, match="expected tasks that all share their inputs or all do not, got some of either"
     ):
@@ -115,7 +116,7 @@ def test_the_first_rows_are_those_of_the_initial_networks(run: Fit) -> None:
     first = run.table[run.table.step == 0]
     for name, make in MODELS.items():
         found = first[first.model == name].far
-        initial = [make(torch.Generator().manual_seed(seed)) for seed in SEEDS]
+        initial = [make(generator=torch.Generator().manual_seed(seed)) for seed in SEEDS]
         np.testing.assert_allclose(found, [(m(FAR) - FAR).abs().mean().item() for m in initial], rtol=1e-5)
 
 
@@ -126,7 +127,7 @@ def test_training_lowers_the_loss() -> None:
 
 def test_loss_optimiser_and_precision_are_the_callers() -> None:
     sgd = partial(torch.optim.SGD, momentum=0.5)
-    found = train({"Linear": lambda g: Linear(1, 1, generator=g)}, seeds=[4], steps=2, lr=0.1, loss=F.l1_loss,
+    found = train({"Linear": partial(Linear, 1, 1)}, seeds=[4], steps=2, lr=0.1, loss=F.l1_loss,
                   optimizer=sgd, dtype=torch.float64)  # fmt: skip
     network, x = Linear(1, 1, generator=torch.Generator().manual_seed(4)).double(), integers(-5, 5).double()
     update = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.5)
@@ -158,13 +159,18 @@ def test_divergence_is_recorded_for_the_replica_that_diverges() -> None:
     assert table.far[table.seed != 2].map(math.isfinite).all() and not math.isfinite(table.far[3])
 
 
+def around(kind: type[nn.Module], *sizes: int, generator: torch.Generator) -> nn.Module:
+    """A layer between two linear ones."""
+    return nn.Sequential(Linear(1, 3, generator=generator), kind(*sizes), Linear(3, 1, generator=generator))
+
+
 def test_models_train_beside_each_other() -> None:
     models = {
-        "wide": lambda g: nn.Sequential(Linear(1, 3, generator=g), nn.PReLU(3), Linear(3, 1, generator=g)),
-        "plain": lambda g: nn.Sequential(Linear(1, 3, generator=g), nn.Tanh(), Linear(3, 1, generator=g)),
-        "narrow": lambda g: nn.Sequential(Linear(1, 3, generator=g), nn.PReLU(), Linear(3, 1, generator=g)),
-        "PReLU alone": lambda g: nn.PReLU(),
-        "Tanh and scale": lambda g: nn.Sequential(nn.Tanh(), nn.PReLU()),
+        "wide": partial(around, nn.PReLU, 3),
+        "plain": partial(around, nn.Tanh),
+        "narrow": partial(around, nn.PReLU),
+        "PReLU alone": nn.PReLU,
+        "Tanh and scale": lambda: nn.Sequential(nn.Tanh(), nn.PReLU()),
     }
     together = train(models)
     for name in models:
@@ -183,10 +189,10 @@ def test_threads_random_numbers_and_the_callers_networks_stay_as_they_were() -> 
     threads, state = torch.get_num_threads(), (torch.get_rng_state(), np.random.get_state()[1].copy())
     torch.set_num_threads(2)
     try:
-        found = train({"mine": lambda g: mine}, seeds=[0, 1])
+        found = train({"mine": lambda: mine}, seeds=[0, 1])
         assert torch.get_num_threads() == 2
         with pytest.raises(ValueError):
-            train({"mine": lambda g: Linear(1, 2)})
+            train({"mine": lambda: Linear(1, 2)})
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -200,7 +206,7 @@ def test_the_global_seed_does_not_matter_even_to_modules_of_torch() -> None:
     states = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        states.append(train({"torch": lambda g: nn.Linear(1, 1)}).replicas["torch"].state)
+        states.append(train({"torch": partial(nn.Linear, 1, 1)}).replicas["torch"].state)
     assert torch.equal(*states)
     assert states[0].unique().numel() == states[0].numel()  # yet each replica has numbers of its own
 
@@ -233,7 +239,7 @@ class Broken(nn.Module):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_error_in_training_reaches_the_caller(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="broken on purpose"):
-        train({"Broken": lambda g: Broken(), "Tanh": MODELS["Tanh"]}, workers=workers)
+        train({"Broken": Broken, "Tanh": MODELS["Tanh"]}, workers=workers)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(None, True), ("0", True), ("", True), ("1", False)])
@@ -303,14 +309,14 @@ ONE = torch.ones(4, 1)
         ({"task": Task(ONE, ONE[:, 0])}, ValueError, r"shape of the targets, \(4,\), got \(4, 1\)"),
         ({"task": Task(ONE, ONE.expand(4, 2))}, ValueError, r"shape of the targets, \(4, 2\), got \(4, 1\)"),
         ({"task": Task(ONE.expand(4, 3), ONE)}, ValueError, r"\(\.\.\., 1\), got \(4, 3\)"),
-        ({"models": {"2": lambda g: Linear(1, 2)}}, ValueError, r"shape of the targets, \(11, 1\), got \(11, 2\)"),
-        ({"models": {"x": lambda g: MLP(1, 1, activation="x")}}, ValueError, "unknown activation 'x': expected one of"),
-        ({"models": {"it": lambda g: Linear(1, 1).requires_grad_(False)}}, ValueError, "got frozen W, b in it"),
-        ({"models": {"it": lambda g: nn.BatchNorm1d(1)}}, ValueError, "without buffers, got running_mean"),
-        ({"models": {"it": lambda g: nn.Identity()}}, ValueError, "networks with parameters, got Identity"),
-        ({"models": {"it": Linear(1, 1)}}, TypeError, r"function that makes it from a generator, got Linear"),
+        ({"models": {"2": lambda: Linear(1, 2)}}, ValueError, r"shape of the targets, \(11, 1\), got \(11, 2\)"),
+        ({"models": {"x": lambda: MLP(1, 1, activation="x")}}, ValueError, "unknown activation 'x': expected one of"),
+        ({"models": {"it": lambda: Linear(1, 1).requires_grad_(False)}}, ValueError, "got frozen W, b in it"),
+        ({"models": {"it": lambda: nn.BatchNorm1d(1)}}, ValueError, "without buffers, got running_mean"),
+        ({"models": {"it": lambda: nn.Identity()}}, ValueError, "networks with parameters, got Identity"),
+        ({"models": {"it": Linear(1, 1)}}, TypeError, r"function that makes it, got Linear"),
         ({"models": [MODELS["NAC"]]}, TypeError, "models: expected functions by name, got list"),
-        ({"models": {"it": lambda g: 3}}, TypeError, "function that makes it as a module, got 3 from it"),
+        ({"models": {"it": lambda: 3}}, TypeError, "function that makes it as a module, got 3 from it"),
     ],
 )
 def test_bad_settings(settings: dict, error: type[Exception], message: str) -> None:

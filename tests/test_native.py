@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nalu import MLP, NAC, fit
+from nalu import MLP, NAC, Recipe, fit
 from nalu.tasks import Identity
 
-SETTING = {"seeds": range(3), "steps": 5, "lr": 1e-2}
+SETTING = {"recipe": Recipe(lr=1e-2), "seeds": range(3), "steps": 5}
 
 
 def tanh(generator: torch.Generator) -> nn.Module:
@@ -33,7 +34,7 @@ class Sorted(nn.Module):
 
 
 def test_models_with_c_train_in_it_and_others_beside_them() -> None:
-    run = fit({"Tanh": tanh, "Sorted": lambda g: Sorted()}, Identity(), **SETTING)
+    run = fit({"Tanh": tanh, "Sorted": Sorted}, Identity(), **SETTING)
     assert run.engines["Tanh"] == "native" and list(run.kernels) == ["Tanh"]
     assert "vtanh(" in run.kernels["Tanh"].body and run.kernels["Tanh"].body in run.kernels["Tanh"].source
     assert run.engines["Sorted"].startswith("torch, for there is no C for aten.sort")
@@ -50,7 +51,7 @@ def test_the_environment_forces_one(monkeypatch: pytest.MonkeyPatch, engine: str
 def test_a_model_without_c_where_c_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NALU_ENGINE", "native")
     with pytest.raises(ValueError, match=r"NALU_ENGINE: expected models .* natively, got Sorted: .*aten\.sort"):
-        fit({"Tanh": tanh, "Sorted": lambda g: Sorted()}, Identity(), **SETTING)
+        fit({"Tanh": tanh, "Sorted": Sorted}, Identity(), **SETTING)
 
 
 def test_an_engine_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,7 @@ def test_without_a_compiler_it_says_so_and_trains(
     monkeypatch.setenv("NALU_CACHE", str(tmp_path))
     monkeypatch.setenv("CC", compiler)
     with pytest.warns(UserWarning, match=f"training takes the slow way: .*{message}"):
-        run = fit({"Tanh": tanh, "NAC": lambda g: NAC(1, 1, generator=g)}, Identity(), **SETTING)
+        run = fit({"Tanh": tanh, "NAC": partial(NAC, 1, 1)}, Identity(), **SETTING)
     assert all(message in how for how in run.engines.values()) and len(run.table) == 2 * 3 * 6
     monkeypatch.setenv("CC", "zig")
     fast = fit({"Tanh": tanh}, Identity(), **SETTING)
@@ -77,12 +78,13 @@ def test_without_a_compiler_it_says_so_and_trains(
 
 INTERRUPTED = """
 import signal, sys, threading, torch
-from nalu import MLP, fit
+from functools import partial
+from nalu import MLP, Recipe, Watch, fit
 from nalu.tasks import Identity
 
 def run(steps):
-    make = lambda g: MLP(1, 1, activation="Tanh", generator=g)
-    return fit({"Tanh": make}, Identity(), seeds=range(40), steps=steps, lr=1e-2, checkpoints=1)
+    make = partial(MLP, 1, 1, activation="Tanh")
+    return fit({"Tanh": make}, Identity(), Recipe(lr=1e-2), seeds=range(40), steps=steps, watch=Watch(checkpoints=1))
 
 expected = run(50).replicas["Tanh"].state
 print("ready", flush=True)

@@ -1,5 +1,7 @@
 """Networks over sequences against torch's own, a loop in NumPy, and hand-set weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,11 @@ from torch import Tensor, nn
 from nalu import LSTM, NAC, NALU, RNN, LSTMLayer, Recurrent, Replicas
 
 MAKES = {
-    "NAC": lambda g: Recurrent(NAC, 3, 2, generator=g),
-    "NALU": lambda g: Recurrent(NALU, 3, 2, generator=g),
-    "RNN": lambda g: RNN(3, 2, hidden=4, generator=g),
-    "RNN, Tanh": lambda g: RNN(3, 2, activation="Tanh", generator=g),
-    "LSTM": lambda g: LSTM(3, 2, hidden=4, generator=g),
+    "NAC": partial(Recurrent, NAC, 3, 2),
+    "NALU": partial(Recurrent, NALU, 3, 2),
+    "RNN": partial(RNN, 3, 2, hidden=4),
+    "RNN, Tanh": partial(RNN, 3, 2, activation="Tanh"),
+    "LSTM": partial(LSTM, 3, 2, hidden=4),
 }
 
 
@@ -88,7 +90,7 @@ def test_hand_set_nacs_sum_a_section_over_a_thousand_times() -> None:
 
 @pytest.mark.parametrize("name", MAKES)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
-    network = MAKES[name](seeded(3)).double()
+    network = MAKES[name](generator=seeded(3)).double()
     network(inputs(5, 4, 3).abs()).square().sum().backward()
     for path, p in network.named_parameters():
         assert p.grad is not None and p.grad.abs().max() > 0, path
@@ -96,7 +98,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAKES)
 def test_any_leading_axes_and_any_length(name: str) -> None:
-    network = MAKES[name](seeded(4)).double()
+    network = MAKES[name](generator=seeded(4)).double()
     x = inputs(2, 5, 4, 3)
     assert network(x).shape == (2, 5, 2)
     torch.testing.assert_close(network(x)[1, 3], network(x[1, 3]))
@@ -105,7 +107,7 @@ def test_any_leading_axes_and_any_length(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAKES)
 def test_stacked_equals_alone(name: str) -> None:
-    networks = [MAKES[name](seeded(seed)).double() for seed in range(4)]
+    networks = [MAKES[name](generator=seeded(seed)).double() for seed in range(4)]
     replicas = Replicas(networks)
     shared, own = inputs(5, 6, 3), inputs(4, 5, 6, 3)
     on_shared, on_own = replicas(shared), replicas(own, own=True)
@@ -116,7 +118,7 @@ def test_stacked_equals_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAKES)
 def test_bad_input(name: str) -> None:
-    network = MAKES[name](seeded(0))
+    network = MAKES[name](generator=seeded(0))
     for shape in ((3,), (5, 0, 3), (5, 4, 2)):
         with pytest.raises(ValueError, match=r"expected a tensor of shape \(\.\.\., (time, )?3\), got"):
             network(torch.zeros(shape))

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from settings import told
 from test_benchmark import UNITS
 from torch import Tensor, nn
 
-from nalu import NAU, SNMU, Fit, Linear, benchmark, fit
-from nalu.recipe import Recipe
+from nalu import NAU, SNMU, Fit, Linear, benchmark, fit, stack
+from nalu.recipe import Clip, Penalty, Recipe
 from nalu.schedules import cosine
 from nalu.tasks import Identity
 from nalu.tasks.single_module import ranges
@@ -62,21 +63,20 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*arguments: object, **settings: object) -> None:
         pytest.fail("something was trained")
 
-    for engine in (fitting.native, fitting.eager):
-        monkeypatch.setattr(engine, "train", refuse)
+    monkeypatch.setattr(fitting.loop, "train", refuse)
     yield
 
 
 def train(unit: Callable[..., nn.Module] = Own, sizes: tuple[int, ...] = (1, 1), **settings: object) -> Fit:
     settings = {"task": Identity(), "seeds": [0, 1], "steps": 3, "lr": 0.1, "workers": 1, **settings}
-    return fit({"mine": lambda g: unit(*sizes)}, **settings)
+    return fit({"mine": lambda: unit(*sizes)}, **told(**settings))
 
 
 def refused(unit: type[nn.Module], message: str, error: type[Exception] = ValueError, **settings: object) -> None:
     """By fit, and by the benchmark, each with its name for the model."""
     with pytest.raises(error, match=f"^mine: {message}"):
         train(unit, **settings)
-    recipe = Recipe(**settings)
+    recipe = told(**settings)["recipe"]
     with pytest.raises(error, match=f"^{unit.__name__}: {message}"):
         benchmark(unit, "a + b", seeds=[0], steps=3, recipe=recipe, workers=1)
 
@@ -142,7 +142,7 @@ def test_state_that_the_penalty_changes_where_there_is_one() -> None:
     with pytest.raises(ValueError, match=r"^mine: expected penalty to .* got calls in the network \(Mine\) changed"):
         train(of(penalty=count), penalty=lambda done: 0.1)
     with pytest.raises(ValueError, match=r"^Mine: expected penalty to .* got calls in the network \(Mine\) changed"):
-        benchmark(of(penalty=count), "a + b", seeds=[0], steps=3, recipe=Recipe(penalty=cosine), workers=1)
+        benchmark(of(penalty=count), "a + b", seeds=[0], steps=3, recipe=Recipe(penalty=Penalty(cosine)), workers=1)
     train(of(penalty=count))  # which is never called
 
 
@@ -434,20 +434,68 @@ def test_schedules(what: str, rule: Callable[[float], object], error: type[Excep
         train(steps=200, **{what: rule})
     if what == "penalty":
         with pytest.raises(error, match=f"^NAU: {expected}"):
-            benchmark(NAU, ["a + b", "a - b"], seeds=[0], steps=200, recipe=Recipe(penalty=rule), workers=1)
+            benchmark(NAU, ["a + b", "a - b"], seeds=[0], steps=200, recipe=Recipe(penalty=Penalty(rule)), workers=1)
 
 
-@pytest.mark.parametrize("what", ["schedule", "penalty"])
-def test_a_schedule_is_a_function(what: str) -> None:
+def test_a_schedule_is_a_function() -> None:
     with pytest.raises(
-        TypeError, match=f"^{what}: expected a function of the share of the steps that is done, got 0.1"
+        TypeError, match=r"^schedule: expected a function of the share of the steps that is done, got 0\.1"
     ):
-        train(**{what: 0.1})
+        train(schedule=0.1)
+
+
+RECIPES: list[tuple[Callable[[], object], type[Exception], str]] = [
+    (lambda: Recipe(lr=0), ValueError, "learning rate: expected a positive, finite number, got 0"),
+    (lambda: Recipe(lr="fast"), TypeError, "learning rate: expected a positive number, got 'fast'"),
+    (lambda: Recipe(rates={"cell": -1}), ValueError, "learning rate of cell: expected a positive, finite number, got"),
+    (lambda: Recipe(rates=0.1), TypeError, r"rates: expected learning rates by the names of modules, got 0\.1"),
+    (lambda: Recipe(loss=3), TypeError, "loss: expected a function of output and target, got 3"),
+    (lambda: Recipe(clip=1.0), TypeError, r"clip: expected a Clip \(nalu\.recipe\.Clip\), got 1\.0"),
+    (
+        lambda: Recipe(penalty=cosine),
+        TypeError,
+        r"penalty: expected a Penalty \(nalu\.recipe\.Penalty\), got <fun",
+    ),
+    (lambda: Recipe(restart=5), TypeError, r"restart: expected a Restart \(nalu\.recipe\.Restart\), got 5"),
+    (Clip, ValueError, "clip: expected a norm or a value, got neither"),
+    (lambda: Clip(norm=math.inf), ValueError, "clip by norm: expected a positive, finite number, got inf"),
+    (lambda: Clip(value=-1), ValueError, "clip by value: expected a positive, finite number, got -1"),
+    (lambda: Penalty("much"), TypeError, "penalty: expected a positive number, got 'much'"),
+    (lambda: Penalty(cosine, below=0), ValueError, "penalty below: expected a positive, finite number, got 0"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), RECIPES)
+def test_recipes_that_cannot_be(make: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        make()
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_rate_for_a_module_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"^rates: expected names of modules, 0, 1, got cell$"):
+        fit({"m": partial(stack, NAU, [1, 2, 1])}, Identity(), Recipe(rates={"cell": 0.1}), seeds=[0], steps=1)
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("what", ["recipe", "seeds"])
+def test_what_is_told_of_other_models(what: str) -> None:
+    settings = {"recipe": Recipe(), "seeds": [0], "steps": 1}
+    with pytest.raises(ValueError, match=f"^{what}: expected one for each model, a, b, got a, c$"):
+        fit({"a": Linear, "b": Linear}, Identity(), **settings | {what: {"a": settings[what], "c": settings[what]}})
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(("name", "given"), [("recipe", {"lr": 1}), ("recipe", 0.1), ("watch", {"tests": {}})])
+def test_settings_that_are_of_another_kind(name: str, given: object) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{name}: expected"):
+        fit({"a": partial(Linear, 1, 1)}, Identity(), **{"seeds": [0], "steps": 1, name: given})
 
 
 @pytest.mark.parametrize("rule", [lambda done: 0, lambda done: done > 0.5, lambda done: np.float32(done)])
 def test_numbers_of_any_type_are_numbers(rule: Callable[[float], object]) -> None:
     train(NAU, schedule=rule, penalty=rule)
+    train(NAU, penalty=Penalty(0.5))
 
 
 # Tasks.

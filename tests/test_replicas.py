@@ -4,19 +4,20 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Replicas, fit, stack
+from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Recipe, Replicas, fit, stack
 from nalu.tasks import Identity
 
 Make = Callable[[torch.Generator], nn.Module]
 MAKES: dict[str, Make] = {
-    **{name: (lambda g, name=name: MLP(2, 3, activation=name, hidden=(4, 4), generator=g)) for name in ACTIVATIONS},
-    **{unit.__name__: (lambda g, unit=unit: stack(unit, [2, 4, 3], generator=g)) for unit in (Linear, NAC, NALU)},
+    **{name: partial(MLP, 2, 3, activation=name, hidden=(4, 4)) for name in ACTIVATIONS},
+    **{unit.__name__: partial(stack, unit, [2, 4, 3]) for unit in (Linear, NAC, NALU)},
 }
 EIGHT = ["PReLU"] * 8
 
@@ -26,7 +27,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def networks(names: list[str], dtype: torch.dtype = torch.float64) -> list[nn.Module]:
-    return [MAKES[name](seeded(seed)).to(dtype) for seed, name in enumerate(names)]
+    return [MAKES[name](generator=seeded(seed)).to(dtype) for seed, name in enumerate(names)]
 
 
 def eight(dtype: torch.dtype = torch.float64) -> Replicas:
@@ -64,7 +65,7 @@ def test_building_is_drawing_each_replica_from_its_seed() -> None:
     built = Replicas.build(MAKES["NALU"], [4, 0])
     assert torch.equal(before, torch.get_rng_state())
     for r, seed in enumerate([4, 0]):
-        expected = MAKES["NALU"](seeded(seed))
+        expected = MAKES["NALU"](generator=seeded(seed))
         assert all(torch.equal(p, q) for p, q in zip(built[r].parameters(), expected.parameters(), strict=True))
 
 
@@ -126,8 +127,8 @@ def test_a_stack_survives_pickling_and_copying() -> None:
 
 
 def test_training_a_replica_that_was_taken_out_leaves_the_stack() -> None:
-    replicas = fit({"PReLU": lambda g: MLP(1, 1, activation="PReLU", generator=g)}, Identity(), seeds=[3, 1],
-                   steps=2, lr=1e-2, workers=1).replicas["PReLU"]  # fmt: skip
+    replicas = fit({"PReLU": partial(MLP, 1, 1, activation="PReLU")}, Identity(), seeds=[3, 1],
+                   steps=2, workers=1).replicas["PReLU"]  # fmt: skip
     before = replicas.state.clone()
     network = replicas[1]
     update = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -198,8 +199,8 @@ def test_networks_that_differ_in_an_attribute_do_not_share_a_stack(one: object, 
         Replicas([Power(one), Power(other)])
     with pytest.raises(ValueError, match="expected networks of one kind, got Sequential"):
         Replicas([nn.Sequential(Power(one)), nn.Sequential(Power(other))])
-    run = fit({"one": lambda g: Power(one), "other": lambda g: Power(other)}, _Pairs(), seeds=[0], steps=1, lr=1e-9,
-              workers=1)  # fmt: skip
+    models = {"one": partial(Power, one), "other": partial(Power, other)}
+    run = fit(models, _Pairs(), Recipe(lr=1e-9), seeds=[0], steps=1, workers=1)
     x = inputs(4, 2).float()
     for name, power in (("one", one), ("other", other)):
         expected = Power(power).float()
@@ -228,7 +229,7 @@ def test_save_and_load(tmp_path: Path, dtype: torch.dtype) -> None:
     saved = eight(dtype)
     saved.state[3, 2] = float("nan")
     saved.save(path)
-    fresh = Replicas([MAKES[name](seeded(1000)).to(dtype) for name in EIGHT])
+    fresh = Replicas([MAKES[name](generator=seeded(1000)).to(dtype) for name in EIGHT])
     assert fresh.load(str(path)) is fresh
     torch.testing.assert_close(fresh.state, saved.state, rtol=0, atol=0, equal_nan=True)
     assert torch.load(path, weights_only=True)["format"] == "nalu.replicas.1"

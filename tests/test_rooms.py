@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "statistics": {"hall"},
     "engine": {"hall"},
     "book": {"hall", "statistics"},
-    "training": {"hall", "tasks", "statistics", "engine"},
+    "training": {"hall", "tasks", "statistics", "engine", "book"},
     "experiments": {"hall", "tasks", "statistics", "training", "book"},
 }
 """The rooms from below to above: each knows what it needs, and nothing of who needs it."""

@@ -6,6 +6,7 @@ would answer bad input before the package's own errors do, which other tests rea
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import get_args
 
@@ -55,14 +56,14 @@ def test_shapes_are_checked(nalu: ModuleType) -> None:
 def test_shapes_hold_in_training_and_after(nalu: ModuleType, tmp_path: object) -> None:
     far = nalu.tasks.identity.integers(-9, 9)
     models = {
-        **{name: (lambda g, name=name: nalu.MLP(1, 1, activation=name, generator=g)) for name in ("PReLU", "Tanh")},
-        "wide": lambda g: nalu.MLP(1, 1, hidden=(40,), generator=g),
-        "NAC": lambda g: nalu.stack(nalu.NAC, [1, 2, 1], generator=g),
-        "NALU": lambda g: nalu.stack(nalu.NALU, [1, 2, 1], generator=g),
-        "Linear": lambda g: nalu.Linear(1, 1, generator=g),
+        **{name: partial(nalu.MLP, 1, 1, activation=name) for name in ("PReLU", "Tanh")},
+        "wide": partial(nalu.MLP, 1, 1, hidden=(40,)),
+        "NAC": partial(nalu.stack, nalu.NAC, [1, 2, 1]),
+        "NALU": partial(nalu.stack, nalu.NALU, [1, 2, 1]),
+        "Linear": partial(nalu.Linear, 1, 1),
     }
     for task in (nalu.tasks.Identity(), nalu.tasks.Identity(reals=7)):
-        run = nalu.fit(models, task, seeds=[2, 1], steps=3, lr=1e-3, workers=1, tests={"far": (far, far)})
+        run = nalu.fit(models, task, seeds=[2, 1], steps=3, workers=1, watch=nalu.Watch({"far": (far, far)}))
         assert len(run.table) == 6 * 2 * 4
         for replicas in run.replicas.values():
             replicas.save(tmp_path / "replicas.pt")
@@ -84,12 +85,9 @@ def test_shapes_hold_over_time_and_in_words(nalu: ModuleType) -> None:
     ):
         size = 9 if makes[0] is nalu.NAC else 10
         models = {
-            make.__name__: lambda g, make=make, size=size: make(
-                *([30] if make in (nalu.Reader, nalu.Pairs) else [size, 1]), generator=g
-            )
-            for make in makes
+            make.__name__: partial(make, *([30] if make in (nalu.Reader, nalu.Pairs) else [size, 1])) for make in makes
         }
-        run = nalu.fit(models, task, seeds=[2, 1], steps=2, lr=1e-3, workers=1, checkpoints=1, tests=tests)
+        run = nalu.fit(models, task, seeds=[2, 1], steps=2, workers=1, watch=nalu.Watch(tests or {}, checkpoints=1))
         assert len(run.table) == 2 * 2 * 2
     reader = run.replicas["Reader"][0]
     assert reader.running(words.sentences()[0]).shape == (1000, 5, 1)

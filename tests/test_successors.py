@@ -4,7 +4,7 @@ import itertools
 import math
 import pickle
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,9 +34,8 @@ from nalu import (
     SignedMulMCFC,
 )
 from nalu.book import plots
-from nalu.engine.optimisers import optimiser
-from nalu.engine.step import Objective, training_step
-from nalu.recipe import Recipe, Restart
+from nalu.engine.step import training_step
+from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.units.snmu import noise
 from nalu.units.unit import Unit, product
 
@@ -617,8 +616,8 @@ def test_stacked_steps_equal_those_alone(unit: type[Unit]) -> None:
     networks = [made(unit, 3, 2, seed=seed, mode="train", shaken=0.3) for seed in range(3)]
     x, y = inputs(unit, 3, 5, 3), torch.randn(3, 5, 2, generator=seeded(), dtype=torch.float64)
     weight = torch.tensor(0.3, dtype=torch.float64)
-    sgd = optimiser(partial(torch.optim.SGD, lr=1.0))
-    step = training_step(made(unit, 3, 2, mode="train"), Objective(F.mse_loss, penalised=unit in PENALTIES), sgd)
+    recipe = Recipe(optimizer=torch.optim.SGD, penalty=Penalty(0.3) if unit in PENALTIES else None)
+    step = training_step(made(unit, 3, 2, mode="train"), recipe)
     parameters = list(stack_module_state(networks)[0].values())
     numbers = [weight] * (unit in PENALTIES) + [torch.ones((), dtype=torch.float64)] * 2
     moved, _, losses = vmap(step, (0, 0, 0, None))(parameters, [[] for _ in parameters], [x, y], numbers)
@@ -647,12 +646,12 @@ RECIPES: dict[type[Unit], tuple[Recipe, dict[float, float]]] = {
     NAU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 0.005, 0.7: 0.01, 1.0: 0.01}),
     NMU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
     SNMU: (Recipe(), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
-    INALU: (Recipe(penalty_below=1.0, clip_value=0.1, restart=Restart(10, 5_000, 1.0)), {0.0: 0, 0.2: 0, 0.21: 0.05}),
+    INALU: (Recipe(clip=Clip(value=0.1), restart=Restart(10, 5_000, 1.0)), {0.0: 0, 0.2: 0, 0.21: 0.05}),
     RealNPU: (Recipe(lr=5e-3), {0.0: 1e-7, 0.19: 1e-7, 0.2: 1e-6, 0.39: 1e-6, 0.4: 1e-5, 0.6: 1e-5, 1.0: 1e-5}),
     NPU: (Recipe(lr=5e-3), {0.0: 1e-7, 0.19: 1e-7, 0.2: 1e-6, 0.39: 1e-6, 0.4: 1e-5, 0.6: 1e-5, 1.0: 1e-5}),
     GNALU: (Recipe(), {}),
     NRU: (Recipe(lr=1.0), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
-    NMRU: (Recipe(lr=1e-2, clip=1.0), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
+    NMRU: (Recipe(lr=1e-2, clip=Clip(norm=1.0)), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10}),
     **dict.fromkeys(CONSERVING, (Recipe(), {0.0: 0, 0.4: 0, 0.55: 5, 0.7: 10, 1.0: 10})),
 }
 """What is published, but for the penalty, and the penalty's weight by the share of the steps that is done."""
@@ -663,12 +662,12 @@ RECIPES: dict[type[Unit], tuple[Recipe, dict[float, float]]] = {
 def test_recipes(unit: type[Unit], operation: str) -> None:
     recipe = pickle.loads(pickle.dumps(unit.recipe(operation)))  # it travels to other processes
     expected, weights = RECIPES[unit]
-    for name in ("lr", "penalty_below", "clip", "clip_value", "restart"):
-        assert getattr(recipe, name) == getattr(expected, name), name
+    assert replace(recipe, penalty=None) == expected
     assert (recipe.penalty is None) == (not weights) == (unit not in PENALTIES)
     less = 100 if unit in (RealNPU, NPU) and operation == "a / b" else 1
     for done, weight in weights.items():
-        assert recipe.penalty(done) == pytest.approx(weight / less, rel=1e-9, abs=1e-15)
+        assert recipe.penalty.below == (1.0 if unit is INALU else None)
+        assert recipe.penalty.weight(done) == pytest.approx(weight / less, rel=1e-9, abs=1e-15)
 
 
 # Bad input names what was expected and what came.

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from nalu import NAC, fit, stack
+from nalu import NAC, Recipe, Watch, fit, stack
 from nalu.experiments.sweeps import sweep
 from nalu.tasks import Identity
 
@@ -50,8 +50,10 @@ def calls(log: Path) -> dict[int, int]:
 
 
 def training(lr: float, hidden: int) -> pd.DataFrame:
-    models = {"NAC": lambda g: stack(NAC, [1, hidden, 1], generator=g)}
-    return fit(models, Identity(), seeds=[4, 0, 2], steps=20, lr=lr, checkpoints=2, workers=1).table
+    models = {"NAC": partial(stack, NAC, [1, hidden, 1])}
+    return fit(
+        models, Identity(), Recipe(lr=lr), seeds=[4, 0, 2], steps=20, watch=Watch(checkpoints=2), workers=1
+    ).table
 
 
 def processes() -> pd.DataFrame:

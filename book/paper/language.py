@@ -9,16 +9,16 @@ written to `nalu/book/results`. What is done stays: a run that was stopped goes 
 """
 
 import os
+from functools import partial
 from itertools import product
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from provenance import write
 
-from nalu import NAC, NALU, Linear, Pairs, Reader, fit
+from nalu import NAC, NALU, Clip, Linear, Pairs, Reader, Recipe, Watch, fit
 from nalu.book.tables import FOLDER, stored
 from nalu.schedules import cosine
 from nalu.tasks import LanguageToNumber
@@ -49,20 +49,14 @@ def train(model: str, hidden: int, lr: float, batch: int, steps: int, replicas: 
     unit, read = MODELS[model]
     words = len(task.vocabulary)
 
-    def make(generator: torch.Generator) -> torch.nn.Module:
-        if read is None:
-            return Pairs(words, unit, generator=generator)
-        return Reader(words, unit, hidden=hidden, read=read, generator=generator)
-
-    run = fit(
-        {model: make}, task, seeds=range(replicas), steps=steps, lr=lr, schedule=cosine, clip=1.0, loss=F.l1_loss,
-        checkpoints=1, tests=task.tests(),
-    )  # fmt: skip
-    last = run.table[run.table.step == steps].drop(columns=["loss", "step"])
+    make = partial(Pairs, words, unit) if read is None else partial(Reader, words, unit, hidden=hidden, read=read)
+    recipe = Recipe(lr, loss=F.l1_loss, schedule=cosine, clip=Clip(norm=1.0))
+    watch = Watch(task.tests(), checkpoints=1)
+    run = fit({model: make}, task, recipe, seeds=range(replicas), steps=steps, watch=watch)
     x, y = task.tests()["test"]
     right = ((run.replicas[model](x) - y).abs() < 0.5).float().mean((1, 2))
     setting = {"hidden": hidden if read else 0, "lr": lr, "batch": batch, "steps": steps}
-    return last.assign(**setting, right=right.numpy(), seconds=round(run.seconds, 1))
+    return run.last.drop(columns=["loss", "step"]).assign(**setting, right=right.numpy(), seconds=round(run.seconds, 1))
 
 
 def main() -> None:

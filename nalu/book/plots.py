@@ -4,6 +4,7 @@ Importing this module sets the style.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -172,6 +173,28 @@ def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
         axes.tick_params(left=False, bottom=False, labelsize=7)
         axes.tick_params(axis="y", rotation=0)
         axes.tick_params(axis="x", rotation=90)
+    return figure
+
+
+def learning(table: pd.DataFrame, columns: Sequence[str]) -> plt.Figure:
+    """How numbers change in training: the median over replicas, in a band of its 95% interval, on logarithmic axes.
+
+    Args:
+        table: as `nalu.fit` returns it.
+        columns: the numbers, a panel each; a row of panels for each task.
+    """
+    tasks = dict(iter(table.groupby("task", observed=True))) if "task" in table else {"": table}
+    titles = [f"{task}, {column}" if task else column for task in tasks for column in columns]
+    figure, grid = panels(len(columns), titles, sharex=True)
+    for axes, (task, column) in zip(grid, product(tasks, columns), strict=True):
+        by_model = tasks[task].groupby("model", observed=True)
+        values = {name: of.pivot(index="seed", columns="step", values=column) for name, of in by_model}
+        for name, each in values.items():
+            curves(axes, each.columns, {name: each.ffill(axis=1).clip(1e-12).fillna(np.inf).to_numpy()}, "median")
+        axes.set(yscale="log")
+    for axes in grid[-len(columns) :]:
+        axes.set_xlabel("steps")
+    grid[0].legend()
     return figure
 
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from nalu.engine.compiler import library
 from nalu.engine.emitter import HEADERS, LANES, Emitter
-from nalu.engine.optimisers import Optimiser
-from nalu.engine.step import Objective, holding, training_step
+from nalu.engine.optimisers import optimiser
+from nalu.engine.step import Examples, holding, names, training_step
 from nalu.engine.tracing import Unknown, trace
+from nalu.recipe import Recipe
 
 TILE = 64
 """Points of a test set whose outputs are computed together."""
@@ -43,12 +44,14 @@ class Layout:
     Attributes:
         batch: tensors of a step's batch for one replica: inputs and targets, or the numbers that they are made of.
         shared: whether all replicas train on the same batch.
-        numbers: names of the numbers behind the optimiser's, such as the ends of a range.
+        numbers: names of the numbers behind the recipe's, such as the ends of a range.
+        examples: what makes inputs and targets of the batch and these numbers; the batch itself, if not given.
     """
 
     batch: Sequence[Tensor]
     shared: bool = False
     numbers: Sequence[str] = ()
+    examples: Examples | None = None
 
 
 class Kernel:
@@ -56,7 +59,7 @@ class Kernel:
 
     Args:
         network: of which only what its parameters hold does not matter.
-        objective, optimiser: of the step.
+        recipe: of its training.
         layout: of its batch.
         inputs: what it is tested on: a set of points for each shape of a point.
         measures: functions of the network that return a number.
@@ -78,8 +81,7 @@ class Kernel:
     def __init__(
         self,
         network: nn.Module,
-        objective: Objective,
-        optimiser: Optimiser,
+        recipe: Recipe,
         layout: Layout,
         *,
         inputs: Sequence[Tensor] = (),
@@ -95,8 +97,8 @@ class Kernel:
         parameters = [p.detach().to(dtype) for p in network.parameters()]
         self.sizes = [p.numel() for p in parameters]
         self.parameters = sum(self.sizes)
-        self.moments = optimiser.moments
-        functions = [self._train(network, objective, optimiser, layout, parameters)]
+        self.moments = optimiser(recipe.optimizer).moments
+        functions = [self._train(network, recipe, layout, parameters)]
         self.outputs: dict[tuple[int, ...], int] = {}
         for x in inputs:
             if x.shape[1:] not in self.outputs:
@@ -110,26 +112,19 @@ class Kernel:
         self.body = "\n\n".join(functions) + "\n"
         self.source = "\n".join([f"#define SINGLE {int(self.single)}", *HEADERS, self.body, ADVANCE])
 
-    def _train(
-        self,
-        network: nn.Module,
-        objective: Objective,
-        optimiser: Optimiser,
-        layout: Layout,
-        parameters: list[Tensor],
-    ) -> str:
+    def _train(self, network: nn.Module, recipe: Recipe, layout: Layout, parameters: list[Tensor]) -> str:
         batch = [part.to(parameters[0].dtype) if part.is_floating_point() else part for part in layout.batch]
-        self.numbers = [*(["weight"] if objective.penalised else []), *optimiser.names, *layout.numbers]
+        self.numbers = [*names(recipe), *layout.numbers]
         network.train()
         graph = trace(
-            training_step(network, objective, optimiser),
+            training_step(network, recipe, layout.examples),
             parameters,
-            [[torch.full_like(p, start) for start in optimiser.moments] for p in parameters],
+            [[torch.full_like(p, start) for start in self.moments] for p in parameters],
             batch,
             [torch.tensor(0.5, dtype=parameters[0].dtype) for _ in self.numbers],
         )
         network.eval()
-        moments = [f"{letter}_{name}" for name in self.names for letter in "mv"[: len(optimiser.moments)]]
+        moments = [f"{letter}_{name}" for name in self.names for letter in "mv"[: len(self.moments)]]
         data = ["noise"] if len(batch) == 1 else ["x", "y"]
         emitter = Emitter(
             graph,

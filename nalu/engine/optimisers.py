@@ -23,30 +23,28 @@ class Optimiser:
     """How one optimiser moves a parameter.
 
     Attributes:
-        lr: its learning rate, before any schedule.
         moments: what each of its moments starts from, one number for each.
         names: of the numbers of a step.
         table: those numbers, given the learning rates of all steps.
         move: (parameter, gradient, moments, numbers) -> (parameter, moments).
     """
 
-    lr: float
     moments: tuple[float, ...]
     names: tuple[str, ...]
     table: Callable[[Numbers], list[Numbers]]
     move: Callable[[Tensor, Tensor, list[Tensor], Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
 
 
-def optimiser(make: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Optimiser:
-    """The optimiser that `make(parameters)` would return.
+def optimiser(make: Callable[..., torch.optim.Optimizer]) -> Optimiser:
+    """What `make(parameters, lr=...)` would return, but for its learning rate.
 
     Raises:
         ValueError: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
     """
-    made = make([torch.zeros(1, requires_grad=True)])
+    if getattr(make, "func", make) not in KNOWN:
+        raise ValueError(f"expected an optimizer among {[known.__name__ for known in KNOWN]}, got {make!r}")
+    made = make([torch.zeros(1, requires_grad=True)], lr=1.0)
     options, kind = made.defaults, type(made)
-    if kind not in KNOWN:
-        raise ValueError(f"expected an optimizer among {[known.__name__ for known in KNOWN]}, got {kind.__name__}")
     for name in ("amsgrad", "maximize", "centered", "differentiable"):
         if options.get(name):
             raise ValueError(f"expected an optimizer with options that are known, got {kind.__name__} with {name}")
@@ -91,7 +89,7 @@ def _adam(options: dict) -> Optimiser:
         p = p * keep if decoupled else p
         return p - rate * m / (v.sqrt() * root + epsilon), [m, v]
 
-    return Optimiser(options["lr"], (0.0, 0.0), ("rate", "root", "keep"), table, move)
+    return Optimiser((0.0, 0.0), ("rate", "root", "keep"), table, move)
 
 
 def _sgd(options: dict) -> Optimiser:
@@ -109,7 +107,7 @@ def _sgd(options: dict) -> Optimiser:
         m = settled(momentum * moments[0] + fresh * g, MOMENT)
         return p - rate * (g + momentum * m if nesterov else m), [m]
 
-    return Optimiser(options["lr"], (0.0,) if momentum else (), ("rate", "fresh"), table, move)
+    return Optimiser((0.0,) if momentum else (), ("rate", "fresh"), table, move)
 
 
 def _rmsprop(options: dict) -> Optimiser:
@@ -125,7 +123,7 @@ def _rmsprop(options: dict) -> Optimiser:
         return p - rate * m, [v, m]
 
     moments = (0.0, 0.0) if momentum else (0.0,)
-    return Optimiser(options["lr"], moments, ("rate",), lambda rates: [rates], move)
+    return Optimiser(moments, ("rate",), lambda rates: [rates], move)
 
 
 def _adagrad(options: dict) -> Optimiser:
@@ -139,7 +137,7 @@ def _adagrad(options: dict) -> Optimiser:
     def table(rates: Numbers) -> list[Numbers]:
         return [rates / (1 + np.arange(len(rates)) * slower)]
 
-    return Optimiser(options["lr"], (float(options["initial_accumulator_value"]),), ("rate",), table, move)
+    return Optimiser((float(options["initial_accumulator_value"]),), ("rate",), table, move)
 
 
 KNOWN: dict[type, Callable[[dict], Optimiser]] = {

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.stateless import _reparametrize_module
 
-from nalu.engine.optimisers import GRADIENT, Optimiser, settled
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from nalu.engine.optimisers import GRADIENT, Numbers, optimiser, settled
+from nalu.recipe import Recipe
 
 Step = Callable[
     [list[Tensor], list[list[Tensor]], list[Tensor], list[Tensor]],
@@ -18,27 +17,8 @@ Step = Callable[
 ]
 """(parameters, moments of each, batch, numbers) -> (parameters, moments of each, loss before the step)."""
 
-
-@dataclass(frozen=True)
-class Objective:
-    """What a step lowers, and how.
-
-    Attributes:
-        loss: maps output and target to a scalar.
-        examples: maps the batch and the numbers behind the optimiser's to inputs and targets; the batch itself is the
-            two where not given.
-        penalised: whether the networks' `penalty()` is added, times the number in front of the optimiser's.
-        penalty_below: only where the loss is below this.
-        clip: largest norm of the gradient.
-        clip_value: largest size of each number in it.
-    """
-
-    loss: Loss
-    examples: Callable[..., tuple[Tensor, Tensor]] | None = None
-    penalised: bool = False
-    penalty_below: float | None = None
-    clip: float | None = None
-    clip_value: float | None = None
+Examples = Callable[..., tuple[Tensor, Tensor]]
+"""Maps a step's batch, and the numbers behind the recipe's, to inputs and targets."""
 
 
 @contextmanager
@@ -54,37 +34,45 @@ def holding(network: nn.Module, parameters: Sequence[Tensor]) -> Iterator[nn.Mod
         yield network
 
 
-def training_step(network: nn.Module, objective: Objective, optimiser: Optimiser) -> Step:
-    """A step of a network in training: forward, loss, penalty, gradient, clip, optimiser, projection."""
-    own = 1 if objective.penalised else 0
-    used = own + len(optimiser.names)
+def training_step(network: nn.Module, recipe: Recipe, examples: Examples | None = None) -> Step:
+    """A step of a network in training: forward, loss, penalty, gradient, clip, optimiser, projection.
+
+    Args:
+        examples: what makes inputs and targets of the batch; where not given, they are the batch.
+
+    Raises:
+        ValueError: an optimizer that is not known; a learning rate for a module that is not there.
+    """
+    rule, penalised, clip = optimiser(recipe.optimizer), recipe.penalty is not None, recipe.clip
+    used = len(names(recipe))
+    first = [penalised + rate * len(rule.names) for rate in _rates(network, recipe)]
 
     def step(
         parameters: list[Tensor], moments: list[list[Tensor]], batch: list[Tensor], numbers: list[Tensor]
     ) -> tuple[list[Tensor], list[list[Tensor]], Tensor]:
-        x, y = objective.examples(*batch, *numbers[used:]) if objective.examples else batch
+        x, y = examples(*batch, *numbers[used:]) if examples else batch
 
         def lowered(parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
             with holding(network, parameters):
-                loss = total = objective.loss(network(x), y)
-                if objective.penalised:
+                loss = total = recipe.loss(network(x), y)
+                if penalised:
                     extra = numbers[0] * penalty(network)
-                    if objective.penalty_below is not None:
-                        extra = torch.where(loss.detach() < objective.penalty_below, extra, 0.0)
+                    if recipe.penalty.below is not None:
+                        extra = torch.where(loss.detach() < recipe.penalty.below, extra, 0.0)
                     total = loss + extra
             return total, loss
 
         gradient, loss = torch.func.grad(lowered, has_aux=True)(parameters)
         with torch.no_grad():
             gradient = [settled(g, GRADIENT) for g in gradient]
-            if objective.clip is not None:  # as torch.nn.utils.clip_grad_norm_
+            if clip is not None and clip.norm is not None:  # as torch.nn.utils.clip_grad_norm_
                 norm = torch.stack([g.square().sum() for g in gradient]).sum().sqrt()
-                gradient = [g * (objective.clip / (norm + 1e-6)).clamp(max=1) for g in gradient]
-            if objective.clip_value is not None:
-                gradient = [g.clamp(-objective.clip_value, objective.clip_value) for g in gradient]
+                gradient = [g * (clip.norm / (norm + 1e-6)).clamp(max=1) for g in gradient]
+            if clip is not None and clip.value is not None:
+                gradient = [g.clamp(-clip.value, clip.value) for g in gradient]
             moved = [
-                optimiser.move(p, g, m, numbers[own:used])
-                for p, g, m in zip(parameters, gradient, moments, strict=True)
+                rule.move(p, g, m, numbers[k : k + len(rule.names)])
+                for p, g, m, k in zip(parameters, gradient, moments, first, strict=True)
             ]
             parameters = [p for p, _ in moved]
             with holding(network, parameters):
@@ -92,6 +80,39 @@ def training_step(network: nn.Module, objective: Objective, optimiser: Optimiser
         return parameters, [m for _, m in moved], loss
 
     return step
+
+
+def names(recipe: Recipe) -> list[str]:
+    """Of the numbers that change from step to step: the penalty's weight, and the optimiser's for each rate."""
+    own = optimiser(recipe.optimizer).names
+    others = [f"{name}_of_{part.replace('.', '_')}" for part in recipe.rates for name in own]
+    return [*(["weight"] if recipe.penalty else []), *own, *others]
+
+
+def numbers(recipe: Recipe, steps: int) -> list[Numbers]:
+    """Those numbers in all steps, in the order of their names."""
+    shares, rule = [step / steps for step in range(steps)], optimiser(recipe.optimizer)
+    factors = 1.0 if recipe.schedule is None else np.array([recipe.schedule(share) for share in shares])
+    told = []
+    if recipe.penalty is not None:
+        weight = recipe.penalty.weight
+        told.append(np.array([weight(s) if callable(weight) else weight for s in shares], dtype=np.float64))
+    for lr in (recipe.lr, *recipe.rates.values()):
+        told += rule.table(np.full(steps, float(lr)) * factors)
+    return told
+
+
+def _rates(network: nn.Module, recipe: Recipe) -> list[int]:
+    """Which learning rate each parameter has: 0 is the recipe's own, then those of its parts; the innermost holds."""
+    found = [
+        [k for k, part in enumerate(recipe.rates, 1) if name.startswith(f"{part}.")]
+        for name, _ in network.named_parameters()
+    ]
+    if missing := [part for k, part in enumerate(recipe.rates, 1) if not any(k in each for each in found)]:
+        known = [name for name, module in network.named_modules() if name and any(True for _ in module.parameters())]
+        raise ValueError(f"rates: expected names of modules, {', '.join(known)}, got {', '.join(missing)}")
+    length = [0, *map(len, recipe.rates)]
+    return [max([0, *each], key=length.__getitem__) for each in found]
 
 
 def penalty(network: nn.Module) -> Tensor:

@@ -1,8 +1,7 @@
 """The Single Module Arithmetic Task for any unit, in one call: how often does it learn an operation, and how fast?"""
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +20,7 @@ from nalu.training import refusals
 from nalu.training.errors import mean_squared_error
 from nalu.training.fitting import fit
 from nalu.training.replicas import Build, Replicas, build
+from nalu.training.watch import Watch
 
 COLUMNS = ["unit", "operation", "range", "seed", "success", "solved_at", "sparsity", "best_step", "interpolation"]
 COLUMNS += ["extrapolation", "diverged"]
@@ -135,16 +135,19 @@ def benchmark(
     seeds = list(seeds)
     checks.at_least(len(seeds), 1, "number of seeds")
     checks.at_least(steps, 1, "steps")
-    make = maker(unit)
+    make = partial(unit, 2, 1)
     measures = _try(make, name, operations)
-    recipes = {each: _recipe(unit, name, each, recipe) for each in operations}
-    for each in recipes.values():  # at all steps, and before the first of several operations is trained
-        refusals.schedule(each.penalty, steps, f"{name}: penalty")
+    recipes = {each: _recipe(unit, each) if recipe is None else recipe for each in operations}
+    for each in recipes.values():  # before the first of several operations is trained
+        refusals.recipe(each, steps, name)
+    checkpoints = max(10, round(steps / 1_000))
+    watch = Watch(
+        checkpoints=checkpoints, error=mean_squared_error, measures=measures, retire=decided if retire else None
+    )
+    train = partial(_one, {name: make}, watch=watch, batch=batch, workers=workers)
     for each in operations:  # two replicas and one step, so that no error is left for later
-        _trial(name, lambda each=each: _one(make, name, each, seeds[:2], 1, recipes[each], batch, False, 1, measures))
-    runs = [
-        _one(make, name, each, seeds, steps, recipes[each], batch, retire, workers, measures) for each in operations
-    ]
+        _trial(name, lambda each=each: train(each, recipes[each], seeds=seeds[:2], steps=1))
+    runs = [train(each, recipes[each], seeds=seeds, steps=steps) for each in operations]
     return Benchmark(
         pd.concat([run.table for run in runs], ignore_index=True),
         {key: part for run in runs for key, part in run.replicas.items()},
@@ -153,12 +156,8 @@ def benchmark(
     )
 
 
-def _recipe(unit: Callable[..., nn.Module], name: str, operation: str, given: Recipe | None) -> Recipe:
-    own = unit.recipe if hasattr(unit, "recipe") else lambda operation: Recipe()
-    recipe = own(operation) if given is None else given
-    if not isinstance(recipe, Recipe):
-        raise TypeError(f"{name}: expected a recipe (nalu.units.recipe.Recipe), got {recipe!r}")
-    return recipe
+def _recipe(unit: Callable[..., nn.Module], operation: str) -> Recipe:
+    return unit.recipe(operation) if hasattr(unit, "recipe") else Recipe()
 
 
 def _trial(name: str, train: Callable[[], object]) -> None:
@@ -172,24 +171,19 @@ def _trial(name: str, train: Callable[[], object]) -> None:
 
 
 def _one(
-    make: Build,
-    name: str,
+    models: Mapping[str, Build],
     operation: str,
-    seeds: list[int],
-    steps: int,
     recipe: Recipe,
+    *,
+    watch: Watch,
     batch: int,
-    retire: bool,
+    seeds: Sequence[int],
+    steps: int,
     workers: int | None,
-    measures: Mapping[str, Callable[[nn.Module], Tensor]],
 ) -> Benchmark:
     tasks = ranges(operation, batch)
-    run = fit(
-        {name: make}, tasks, seeds=seeds, steps=steps, lr=recipe.lr, clip=recipe.clip, clip_value=recipe.clip_value,
-        penalty=recipe.penalty, penalty_below=recipe.penalty_below, restart=recipe.restart,
-        retire=decided if retire else None, tests={key: task.tests() for key, task in tasks.items()},
-        error=mean_squared_error, checkpoints=max(10, round(steps / 1_000)), measures=measures, workers=workers,
-    )  # fmt: skip
+    watch = replace(watch, tests={key: task.tests() for key, task in tasks.items()})
+    run = fit(models, tasks, recipe, seeds=seeds, steps=steps, watch=watch, workers=workers)
     table = summary(run.table.rename(columns={"model": "unit", "task": "range"}), tasks)
     table.insert(1, "operation", operation)
     replicas = {(operation, key): part for (_, key), part in run.replicas.items()}
@@ -263,19 +257,6 @@ def sparsity(network: nn.Module) -> Float[Tensor, ""]:
     """The largest distance of any of a unit's weights W from the nearest of -1, 0 and 1 (Madsen & Johansen 2020)."""
     size = network.W.abs()
     return torch.minimum(size, (1 - size).abs()).amax()
-
-
-def maker(unit: Callable[..., nn.Module]) -> Build:
-    """A function of a generator that makes the unit with two inputs and one output."""
-    try:
-        known = inspect.signature(unit).parameters.values()
-    except (TypeError, ValueError):  # some classes written in C tell nothing
-        known = ()
-    return partial(_make, unit, any(p.name == "generator" for p in known))
-
-
-def _make(unit: Callable[..., nn.Module], passed: bool, generator: torch.Generator) -> nn.Module:
-    return unit(2, 1, generator=generator) if passed else unit(2, 1)
 
 
 def _try(make: Build, name: str, operations: list[str]) -> dict[str, Callable[[nn.Module], Tensor]]:

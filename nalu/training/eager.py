@@ -5,7 +5,7 @@ It takes some milliseconds a step, and knows all that torch knows.
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,70 +13,51 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from nalu.engine.optimisers import optimiser
 from nalu.engine.step import training_step
 from nalu.streams import DATA, SHARED_DATA, stream
 from nalu.training.batches import AHEAD, Shapes, drawn, like, shapes_of
-from nalu.training.models import Columns, Model, Restarts, columns, table
+from nalu.training.models import Model
+from nalu.training.restarts import Restarts
+from nalu.training.watch import Columns, columns
 
 
-def train(model: Model, report: Callable[[int], None]) -> pd.DataFrame:
-    """Train the replicas of a model, and return their rows of the table.
-
-    Args:
-        report: told how many steps of a network are done.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="There is a performance drop")  # where vmap takes one by one
-        return table(list(_train(model, report)))
-
-
-def _train(model: Model, report: Callable[[int], None]) -> Iterator[Columns]:
-    rules, stack, done = model.rules, _Stack(model), 0
-    for stop in model.watch.stops:
-        while done < stop:
-            stack.update(done)
-            done += 1
-            report(done * len(model.labels))
-        lanes = np.flatnonzero(stack.left)
-        yield (found := stack.checkpoint(lanes, stop))
-        if rules.retire is not None and stop < rules.steps:
-            stack.retire(lanes[np.asarray(rules.retire(pd.DataFrame(found)), dtype=bool)])
-            if not stack.left.any():
-                break
-    stack.retire(np.flatnonzero(stack.left))
-    report(rules.steps * len(model.labels))
-
-
-class _Stack:
-    """The replicas in training; those that are retired go on, but nobody looks at them."""
+class Stack:
+    """The replicas of a model; those that are retired go on, but nobody looks at them."""
 
     def __init__(self, model: Model) -> None:
-        self.model, state, optimiser = model, model.replicas.state, model.rules.optimiser
-        self.left = np.ones(len(model.labels), bool)
+        self.model, state = model, model.replicas.state
+        self.size, self.going = len(model.labels), np.ones(len(model.labels), bool)
+        moments = optimiser(model.recipe.optimizer).moments
         self.parameters = [p.clone() for p in model.replicas.parameters().values()]
-        self.moments = [[torch.full_like(p, start) for start in optimiser.moments] for p in self.parameters]
+        self.moments = [[torch.full_like(p, start) for start in moments] for p in self.parameters]
         self.data = _Data(model)
-        self.numbers = torch.from_numpy(np.stack(model.rules.numbers, 1)).to(state)
+        self.numbers = torch.from_numpy(np.stack(model.numbers, 1)).to(state)
         scales = [model.tasks[task].scales for _, task, _ in model.labels] if model.scaled else []
         self.scales = [torch.tensor(scale, dtype=torch.float64).to(state) for scale in zip(*scales, strict=True)]
         network = copy.deepcopy(model.replicas.network).to(state).train()
         axes = [None] * self.numbers.shape[1] + [0] * len(self.scales)
-        self.step = vmap(training_step(network, model.objective, optimiser), (0, 0, self.data.axes, axes))
+        self.step = vmap(training_step(network, model.recipe, model.examples), (0, 0, self.data.axes, axes))
         seeds = [seed for *_, seed in model.labels]
-        self.restarts = None if model.rules.restart is None else Restarts(model, seeds)
+        self.restarts = None if model.recipe.restart is None else Restarts(model, seeds)
 
     def _step(self, k: int) -> tuple[list[Tensor], list[list[Tensor]], Tensor]:
         """With the numbers of step k, on the batch that the data are at."""
         try:
-            return self.step(self.parameters, self.moments, self.data.batch(), [*self.numbers[k], *self.scales])
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="There is a performance drop")  # where vmap takes one by one
+                return self.step(self.parameters, self.moments, self.data.batch(), [*self.numbers[k], *self.scales])
         except RuntimeError as error:  # of vmap: forward has been tried before
-            name = self.model.labels[0][0]
             raise ValueError(
-                f"{name}: expected a unit that can be trained in a stack of replicas, whose gradient, penalty() and "
-                f"project_() are made of operations that vmap knows, got: {error}"
+                f"{self.model.name}: expected a unit that can be trained in a stack of replicas, whose gradient, "
+                f"penalty() and project_() are made of operations that vmap knows, got: {error}"
             ) from error
 
-    def update(self, done: int) -> None:
+    @property
+    def left(self) -> bool:
+        return bool(self.going.any())
+
+    def advance(self, done: int, stop: int) -> int:
         """One step, after so many."""
         if done:
             self.data.next()
@@ -85,10 +66,11 @@ class _Stack:
             for r in due[1]:
                 for p, fresh in zip(self.parameters, self.restarts.anew(r, done + 1), strict=True):
                     p[r] = fresh
+        return done + 1
 
-    def checkpoint(self, lanes: np.ndarray, step: int) -> Columns:
-        """The table's columns for these replicas."""
-        watch, (*_, losses) = self.model.watch, self._step(0)
+    def checkpoint(self, step: int) -> list[Columns]:
+        """The table's columns for the replicas that are left."""
+        watch, lanes, (*_, losses) = self.model.watch, np.flatnonzero(self.going), self._step(0)
         labels = [self.model.labels[r] for r in lanes]
         replicas = self.model.replicas.of(self._state()[:, lanes])
         finite = replicas.state.isfinite().all(0).cpu().numpy()
@@ -101,12 +83,20 @@ class _Stack:
                 part = replicas.of(replicas.state[:, tasks == task])
                 error = watch.error(part(like(x, replicas.state)), y.to(replicas.state))
                 told[name][tasks == task] = error.cpu()
-        return told | {name: replicas.each(measure).cpu().numpy() for name, measure in watch.measures.items()}
+        return [told | {name: replicas.each(measure).cpu().numpy() for name, measure in watch.measures.items()}]
 
-    def retire(self, lanes: np.ndarray) -> None:
-        """Put the parameters of these replicas where they came from."""
+    def retire(self, found: Sequence[Columns]) -> None:
+        """Leave out replicas, by what the last checkpoint found."""
+        (row,), lanes = found, np.flatnonzero(self.going)
+        self._put(lanes[np.asarray(self.model.watch.retire(pd.DataFrame(row)), dtype=bool)])
+
+    def store(self) -> None:
+        """Put the parameters of all that are left where they came from."""
+        self._put(np.flatnonzero(self.going))
+
+    def _put(self, lanes: np.ndarray) -> None:
         self.model.replicas.state[:, lanes] = self._state()[:, lanes]
-        self.left[lanes] = False
+        self.going[lanes] = False
 
     def _state(self) -> Tensor:
         return torch.cat([p.flatten(1) if p.ndim > 1 else p.unsqueeze(1) for p in self.parameters], 1).T.contiguous()

@@ -6,41 +6,28 @@ blocks, groups and threads there are.
 
 import copy
 import os
-import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import nn
 
 from nalu import checks
 from nalu.engine.compiler import CompilerFailed, NoCompiler
-from nalu.engine.kernel import LANES, Kernel, Layout, Points, Streams, Work, array
+from nalu.engine.kernel import LANES, Kernel, Layout, Points, Work
 from nalu.engine.tracing import Unknown
-from nalu.streams import DATA, SHARED_DATA, stream
-from nalu.tasks import Pooled, Task
-from nalu.training.batches import AHEAD, Shapes, drawn, like, shapes_of
+from nalu.training.batches import like
+from nalu.training.data import LONG, Drawn, Picked, Uniform, pooled
 from nalu.training.errors import mean_absolute_error, mean_squared_error
-from nalu.training.models import Columns, Label, Model, Restarts, columns, table
+from nalu.training.models import Model
 from nalu.training.replicas import Replicas
-
-SEGMENT = 100
-"""Steps between two looks at whether a replica has to start anew."""
-
-LONG = 500
-"""The most steps of one call of C, so that an interrupt does not wait."""
-
-CACHED = 2**18
-"""Bytes of random numbers that are drawn at once: they are read again for each task while they are at hand."""
-
-PICKED = 2**20
-"""Bytes of batches that are picked at once for each task."""
+from nalu.training.restarts import Restarts
+from nalu.training.watch import Columns, Label, columns
 
 ERRORS = {mean_absolute_error: False, mean_squared_error: True}
 """The errors that are computed in C, and whether they are squares."""
@@ -99,21 +86,13 @@ def _kernel(model: Model) -> Kernel:
         raise Unknown(f"the device {state.device}")
     network = copy.deepcopy(model.replicas.network).to(state.dtype).requires_grad_()
     if model.scaled:
-        layout = Layout([torch.full(task.noise, 0.25)], numbers=[f"scale_{k}" for k in range(len(task.scales))])
+        scales = [f"scale_{k}" for k in range(len(task.scales))]
+        layout = Layout([torch.full(task.noise, 0.25)], numbers=scales, examples=model.examples)
     else:
         x, y = task.draw(torch.Generator().manual_seed(0), 1)
         layout = Layout([x[0], y[0]], shared=task.shared)
     inputs = [x for sets in watch.tests.values() for x, _ in sets.values()]
-    return Kernel(
-        network, model.objective, model.rules.optimiser, layout, inputs=inputs, measures=watch.measures,
-        dtype=state.dtype,
-    )  # fmt: skip
-
-
-def _pooled(tasks: Mapping[str, Task]) -> bool:
-    """Whether each replica picks its batches from sets of the same size."""
-    pooled = all(isinstance(task, Pooled) and task.fresh and not task.shared for task in tasks.values())
-    return pooled and len({(task.batch, len(task.pool[0])) for task in tasks.values()}) == 1
+    return Kernel(network, model.recipe, layout, inputs=inputs, measures=watch.measures, dtype=state.dtype)
 
 
 @dataclass(eq=False)
@@ -143,127 +122,10 @@ class Block:
 def numbers(model: Model, kernel: Kernel, task: str) -> np.ndarray:
     """What each step is told, with the scales of a task."""
     scales = model.tasks[task].scales if model.scaled else ()
-    told = kernel.array(model.rules.steps, len(model.rules.numbers) + len(scales))
-    for k, column in enumerate([*model.rules.numbers, *scales]):
+    told = kernel.array(model.steps, len(model.numbers) + len(scales))
+    for k, column in enumerate([*model.numbers, *scales]):
         told[:, k] = column
     return told
-
-
-class Uniform:
-    """Data made of uniform random numbers, which all blocks of a group share: drawn in C, a few steps ahead.
-
-    Args:
-        kept: whether the data of all steps of one `train` is to be there after it.
-    """
-
-    def __init__(self, kernel: Kernel, seeds: Sequence[int], kept: bool) -> None:
-        self.kernel, self.size = kernel, kernel.own_size
-        seeds = [stream(DATA, seed).initial_seed() for seed in seeds]
-        self.ahead = SEGMENT if kept else max(1, CACHED // (self.size * LANES * np.dtype(kernel.dtype).itemsize))
-        self.limit = SEGMENT if kept else LONG
-        self.drawn = kernel.array(self.ahead * self.size, LANES)
-        Streams(kernel, seeds).fill(self.drawn[: self.size])  # to look at before the first step draws it again
-        self.streams, self.there = Streams(kernel, seeds), 1
-
-    def left(self) -> int:
-        """The most steps that `train` can do."""
-        return self.limit
-
-    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
-        """Train blocks, which have done `first` steps, for so many more."""
-        parts = [(block.state, block.numbers[first : first + steps], block.losses) for block in blocks]
-        self.kernel.advance(self.streams, self.drawn, self.ahead, parts, work)
-        self.there = (steps - 1) % self.ahead + 1
-
-    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
-        """The data of the last step, or of one further back, and the distance to that of the step after it."""
-        return self.drawn[(self.there - back) * self.size :], self.size
-
-
-class Drawn:
-    """Data that a task's `draw` returns, of each replica or of all."""
-
-    def __init__(self, kernel: Kernel, tasks: Mapping[str, Task], seeds: Sequence[int]) -> None:
-        self.kernel, self.tasks = kernel, tasks
-        self.shared = bool(kernel.shared_size)
-        self.size = kernel.shared_size or kernel.own_size
-        self.fresh = any(task.fresh for task in tasks.values())
-        self.generators = {
-            task: [stream(SHARED_DATA)] if self.shared else [stream(DATA, seed) for seed in seeds] for task in tasks
-        }
-        self.steps = AHEAD if self.fresh else 1
-        shape = (self.steps * self.size,) if self.shared else (self.steps * self.size, LANES)
-        self.drawn = {task: kernel.array(*shape) for task in tasks}
-        self.shapes: Shapes | None = None
-        self._draw()
-
-    def _draw(self) -> None:
-        self.used = 0
-        for name, task in self.tasks.items():
-            for lane, generator in enumerate(generators := self.generators[name]):
-                pair = drawn(task, name, generator, self.steps, self.shapes)
-                self.shapes = shapes_of(pair)
-                parts = [part.reshape(self.steps, -1) for part in pair]
-                both = torch.cat(parts, 1).reshape(-1).numpy()
-                if self.shared:
-                    self.drawn[name][:] = both
-                else:
-                    stop = lane + 1 if lane + 1 < len(generators) else LANES
-                    self.drawn[name][:, lane:stop] = both[:, None]
-
-    def left(self) -> int:
-        """The most steps that `train` can do."""
-        if not self.fresh:
-            return SEGMENT
-        if self.used == self.steps:
-            self._draw()
-        return self.steps - self.used
-
-    def train(self, blocks: Sequence["Block"], first: int, steps: int, work: Work) -> None:
-        """Train blocks, which have done `first` steps, for so many more."""
-        self.used += steps
-        for block in blocks:
-            batch, stride = self.batch(block.task, steps)
-            self.kernel.train(block.state, batch, stride, block.numbers[first : first + steps], block.losses, work)
-
-    def batch(self, task: str, back: int = 1) -> tuple[np.ndarray, int]:
-        """The data of the last step, or of one further back, and the distance to that of the step after it."""
-        return self.drawn[task][max(self.used - back, 0) * self.size * self.fresh :], self.size * self.fresh
-
-
-class Picked(Drawn):
-    """Batches of points from a training set, which each replica picks by itself: drawn in C, and once for all tasks."""
-
-    def __init__(self, kernel: Kernel, tasks: Mapping[str, Pooled], seeds: Sequence[int]) -> None:
-        self.kernel, self.size, self.fresh = kernel, kernel.own_size, True
-        self.batch_size = next(iter(tasks.values())).batch
-        self.streams = Streams(kernel, [stream(DATA, seed).initial_seed() for seed in seeds])
-        self.pools = {name: [_rows(part, kernel) for part in task.pool] for name, task in tasks.items()}
-        self.same_inputs = all(np.array_equal(x, next(iter(self.pools.values()))[0]) for x, _ in self.pools.values())
-        self.steps = max(1, min(SEGMENT, PICKED // (self.size * LANES * np.dtype(kernel.dtype).itemsize)))
-        self.rows = array(self.steps * self.batch_size, LANES, dtype=np.uint32)
-        self.drawn = {name: kernel.array(self.steps * self.size, LANES) for name in tasks}
-        self._draw()
-
-    def _draw(self) -> None:
-        self.used, first = 0, None
-        self.streams.below(len(next(iter(self.pools.values()))[0]), self.rows)
-        for name, (x, y) in self.pools.items():
-            inputs = self.batch_size * x.shape[1]
-            drawn = self.drawn[name]
-            if first is None or not self.same_inputs:
-                self.kernel.take(self.rows, x, drawn, self.steps, self.size)
-                first = drawn
-            else:  # of another task, in the same rows
-                by_step = (self.steps, self.size, LANES)
-                drawn.reshape(by_step)[:, :inputs] = first.reshape(by_step)[:, :inputs]
-            self.kernel.take(self.rows, y, drawn[inputs:], self.steps, self.size)
-
-
-def _rows(part: Tensor, kernel: Kernel) -> np.ndarray:
-    rows = kernel.array(len(part), part[0].numel())
-    rows[:] = part.reshape(len(part), -1).numpy()
-    return rows
 
 
 TestPoints = Mapping[str, Points | None]
@@ -283,10 +145,10 @@ class Group:
     ) -> None:
         self.model, self.kernel, self.blocks, self.points = model, kernel, blocks, points
         if model.scaled:
-            self.data = Uniform(kernel, seeds, kept=model.rules.restart is not None)
+            self.data = Uniform(kernel, seeds, kept=model.recipe.restart is not None)
         else:
             tasks = {block.task: model.tasks[block.task] for block in blocks}
-            self.data = (Picked if _pooled(tasks) else Drawn)(kernel, tasks, seeds)
+            self.data = (Picked if pooled(tasks) else Drawn)(kernel, tasks, seeds)
         self.work = Work(kernel)
         self.loss = kernel.array(1, LANES)
 
@@ -294,31 +156,37 @@ class Group:
     def size(self) -> int:
         return sum(len(block.labels) for block in self.blocks)
 
-    def run(self, report: Callable[[int], None], over: threading.Event) -> list[Columns]:
-        """Train, and return the rows of the table, column by column for each checkpoint."""
-        rows, done, size, rules = [], 0, self.size, self.model.rules
-        blocks = self.blocks
-        for stop in self.model.watch.stops:
-            while done < stop and blocks:
-                if over.is_set():
-                    return rows
-                steps = min(stop - done, self.data.left())
-                before = [block.state.copy() for block in blocks] if rules.restart else []
-                self.data.train(blocks, done, steps, self.work)
-                for block, state in zip(blocks, before, strict=bool(before)):
-                    self._start_anew(block, state, done, steps)
-                done += steps
-                report(done * size)
-            found = [self._checkpoint(block, stop) for block in blocks]
-            rows += found
-            if rules.retire is not None and stop < rules.steps:
-                for block, row in zip(blocks, found, strict=True):
-                    self._retire(block, row)
-                blocks = [block for block in blocks if block.left.any()]
-        for block in blocks:
+    @property
+    def left(self) -> bool:
+        return any(block.left.any() for block in self.blocks)
+
+    def advance(self, done: int, stop: int) -> int:
+        """Train from step `done` towards `stop`, and return how far that went."""
+        blocks = [block for block in self.blocks if block.left.any()]
+        steps = min(stop - done, self.data.ready())
+        before = [block.state.copy() for block in blocks] if self.model.recipe.restart else []
+        self.data.train(blocks, done, steps, self.work)
+        for block, state in zip(blocks, before, strict=bool(before)):
+            self._start_anew(block, state, done, steps)
+        return done + steps
+
+    def checkpoint(self, step: int) -> list[Columns]:
+        """The table's columns for the lanes that are left, block by block."""
+        return [self._checkpoint(block, step) for block in self.blocks if block.left.any()]
+
+    def retire(self, found: Sequence[Columns]) -> None:
+        """Leave out lanes, by what the last checkpoint found; a block without any is trained no more."""
+        for block, row in zip([block for block in self.blocks if block.left.any()], found, strict=True):
+            lanes = np.flatnonzero(block.left)
+            gone = np.zeros(LANES, bool)
+            gone[lanes[np.asarray(self.model.watch.retire(pd.DataFrame(row)), dtype=bool)]] = True
+            self._store(block, gone)
+            block.left &= ~gone
+
+    def store(self) -> None:
+        """Put the parameters of all lanes that are left where they came from."""
+        for block in self.blocks:
             self._store(block, block.left)
-        report(rules.steps * size)
-        return rows
 
     def _start_anew(self, block: Block, before: np.ndarray, first: int, steps: int) -> None:
         """Restart the lanes for which it was time on the way: go back, and only as far as there, then on."""
@@ -373,14 +241,6 @@ class Group:
         """The networks of a block, one for each lane."""
         return self.model.replicas.of(torch.from_numpy(block.state[: self.kernel.parameters].copy()))
 
-    def _retire(self, block: Block, row: Columns) -> None:
-        lanes = np.flatnonzero(block.left)
-        decided = lanes[np.asarray(self.model.rules.retire(pd.DataFrame(row)), dtype=bool)]
-        gone = np.zeros(LANES, bool)
-        gone[decided] = True
-        self._store(block, gone)
-        block.left &= ~gone
-
     def _store(self, block: Block, lanes: Bool[np.ndarray, " lane"]) -> None:
         """Put trained parameters where they came from."""
         for lane in np.flatnonzero(lanes):
@@ -419,27 +279,8 @@ def groups(model: Model, kernel: Kernel, workers: int) -> list[Group]:
                 task, [labels[k] for k in own], own, kernel.state(replicas.state[:, own].numpy()), tables[task],
                 np.arange(LANES) < len(own), kernel.array(LONG, LANES),
             )  # fmt: skip
-            if model.rules.restart is not None:
+            if model.recipe.restart is not None:
                 block.restarts = Restarts(model, [part[min(lane, len(part) - 1)] for lane in range(LANES)])
             blocks.append(block)
         found.append(Group(model, kernel, blocks, piece[0][0], points))
     return found
-
-
-def train(groups: Sequence[Group], report: Callable[[int, int], None], workers: int) -> list[pd.DataFrame]:
-    """Train groups on threads, and return their rows of the table. An interrupt stops all of them at once.
-
-    Args:
-        report: told how many steps of a network are done in which group.
-    """
-    over = threading.Event()
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(group.run, partial(report, k), over) for k, group in enumerate(groups)]
-        try:
-            rows = [row for future in futures for row in future.result()]
-        except BaseException:
-            over.set()
-            for future in futures:
-                future.cancel()
-            raise
-    return [table(rows)] if rows else []

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nalu.engine.step import Loss, penalty
+from nalu.engine.optimisers import optimiser
+from nalu.engine.step import penalty
+from nalu.recipe import Loss, Recipe
 from nalu.schedules import Schedule
 from nalu.training.replicas import OF_EVERY_MODULE, Inputs, Replicas
 
@@ -60,10 +62,24 @@ def kinds(network: nn.Module, name: str) -> None:
                 )
 
 
-def schedule(rule: Schedule | None, steps: int, what: str) -> None:
-    """Raise unless a schedule, if there is one, is a finite number of at least 0 at every step."""
-    if rule is None:
-        return
+def recipe(given: object, steps: int, name: str = "") -> None:
+    """Raise unless it is a recipe whose optimiser is known, and whose numbers can be used at all steps.
+
+    Args:
+        name: of what it is for, for the message.
+    """
+    prefix = f"{name}: " if name else ""
+    if not isinstance(given, Recipe):
+        raise TypeError(f"{prefix}recipe: expected a Recipe (nalu.Recipe), got {given!r}")
+    optimiser(given.optimizer)
+    if given.schedule is not None:
+        schedule(given.schedule, steps, f"{prefix}schedule")
+    if given.penalty is not None and callable(given.penalty.weight):
+        schedule(given.penalty.weight, steps, f"{prefix}penalty")
+
+
+def schedule(rule: Schedule, steps: int, what: str) -> None:
+    """Raise unless a schedule is a finite number of at least 0 at every step."""
     if not callable(rule):
         raise TypeError(f"{what}: expected a function of the share of the steps that is done, got {rule!r}")
     for done in range(steps):

@@ -1,6 +1,7 @@
 """Many independent copies of a network as one tensor program."""
 
 import copy
+import inspect
 import io
 import os
 import threading
@@ -17,8 +18,9 @@ from nalu import checks
 from nalu.engine.step import holding
 from nalu.training.stacked import StackedOperations
 
-Build = Callable[[torch.Generator], nn.Module]
-"""Makes one network, drawing its initial parameters from the generator."""
+Build = Callable[..., nn.Module]
+"""Makes one network. It is called with `generator=`, to draw initial parameters from, where it takes that; else with
+nothing, and draws from torch's global generator."""
 
 Inputs = Float[Tensor, "..."] | Int[Tensor, "..."]
 """Numbers (batch, in), sequences of them (batch, time, in), or tokens (batch, word); behind an axis of replicas where
@@ -33,10 +35,25 @@ OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def build(make: Build, seed: int) -> nn.Module:
-    """The network that `make` makes from a seed. Also torch's global one is seeded, for modules that know no other."""
+    """The network that `make` makes from a seed.
+
+    Raises:
+        TypeError: it needs other arguments than a generator.
+    """
     with GLOBAL, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone: torch.manual_seed would change all devices'
-        return make(torch.Generator().manual_seed(seed))
+        try:
+            known = inspect.signature(make)
+        except (TypeError, ValueError):  # some classes written in C tell nothing
+            return make()
+        own = {"generator": torch.Generator().manual_seed(seed)} if "generator" in known.parameters else {}
+        try:
+            known.bind(**own)
+        except TypeError as error:
+            raise TypeError(
+                f"expected what makes a network from generator=..., or from nothing, got {make!r}: {error}"
+            ) from error
+        return make(**own)
 
 
 class Replicas:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.recipe import Recipe, Restart
+from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.schedules import later
 from nalu.units.unit import Unit, product
 
@@ -76,4 +76,4 @@ class INALU(Unit):
     @staticmethod
     def recipe(operation: str) -> Recipe:
         """The benchmark's (Mistry et al. 2022), for any operation."""
-        return Recipe(penalty=later(0.05, 0.2), penalty_below=1.0, clip_value=0.1, restart=Restart())
+        return Recipe(penalty=Penalty(later(0.05, 0.2), below=1.0), clip=Clip(value=0.1), restart=Restart())

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.recipe import Recipe
+from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
 from nalu.units.unit import Unit
 
@@ -49,4 +49,4 @@ class NAU(Unit):
     @staticmethod
     def recipe(operation: str) -> Recipe:
         """The benchmark's (Mistry et al. 2022), for any operation."""
-        return Recipe(penalty=ramp(0.01, 0.4, 0.7))
+        return Recipe(penalty=Penalty(ramp(0.01, 0.4, 0.7)))

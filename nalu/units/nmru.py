@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.recipe import Recipe
+from nalu.recipe import Clip, Penalty, Recipe
 from nalu.schedules import ramp
 from nalu.units.unit import Unit, product
 
@@ -53,4 +53,4 @@ class NMRU(Unit):
     @staticmethod
     def recipe(operation: str) -> Recipe:
         """The paper's, from its code, for division; for any other operation the same."""
-        return Recipe(lr=1e-2, penalty=ramp(10.0, 0.4, 0.7), clip=1.0)
+        return Recipe(lr=1e-2, penalty=Penalty(ramp(10.0, 0.4, 0.7)), clip=Clip(norm=1.0))

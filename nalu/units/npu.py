@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.recipe import Recipe
+from nalu.recipe import Penalty, Recipe
 from nalu.schedules import growing
 from nalu.units.unit import Unit
 
@@ -60,7 +60,7 @@ class RealNPU(Unit):
     def recipe(operation: str) -> Recipe:
         """The benchmark's (Mistry et al. 2022) for products and quotients; any other operation is as a product."""
         first, last = (1e-9, 1e-7) if operation == "a / b" else (1e-7, 1e-5)
-        return Recipe(lr=5e-3, penalty=growing(first, last, 10, 0.2))
+        return Recipe(lr=5e-3, penalty=Penalty(growing(first, last, 10, 0.2)))
 
 
 class NPU(RealNPU):

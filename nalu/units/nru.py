@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nalu import checks
-from nalu.recipe import Recipe
+from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
 from nalu.units.nau import NAU
 from nalu.units.unit import product
@@ -37,4 +37,4 @@ class NRU(NAU):
     @staticmethod
     def recipe(operation: str) -> Recipe:
         """The paper's, from its code, for division; for any other operation the same."""
-        return Recipe(lr=1.0, penalty=ramp(10.0, 0.4, 0.7))
+        return Recipe(lr=1.0, penalty=Penalty(ramp(10.0, 0.4, 0.7)))
