@@ -1,12 +1,25 @@
 """Bad input gets an error that names what was expected and what came."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Around the imports of `what`: where a package is missing, the error says which extra of ours brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{what} need {error.name}, which is not installed: pip install 'neural-arithmetic[{name}]'",
+            name=error.name,
+        ) from error
 
 
 def features(x: Tensor, expected: int, unit: str) -> None:

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from nalu import checks
 from nalu.statistics.estimates import Estimate
+
+with checks.extra("plots", "figures"):
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+    from matplotlib.axes import Axes
 
 plt.style.use(Path(__file__).with_name("style.mplstyle"))
 

@@ -4,11 +4,14 @@ import io
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-import ipywidgets as widgets
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
-from PIL import Image
+from nalu import checks
+
+with checks.extra("plots", "sliders"):
+    import ipywidgets as widgets
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+    from PIL import Image
 
 Value = TypeVar("Value")
 

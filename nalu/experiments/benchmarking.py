@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from nalu import checks
@@ -21,6 +21,9 @@ from nalu.training.errors import mean_squared_error
 from nalu.training.fitting import fit
 from nalu.training.replicas import Build, Replicas, build
 from nalu.training.watch import Watch
+
+if TYPE_CHECKING:  # who draws no figure needs no matplotlib
+    from matplotlib.figure import Figure
 
 COLUMNS = ["unit", "operation", "range", "seed", "success", "solved_at", "sparsity", "best_step", "interpolation"]
 COLUMNS += ["extrapolation", "diverged"]
@@ -75,7 +78,7 @@ class Benchmark:
         grid = shares.success.mean().unstack("range")[list(dict.fromkeys(both.range))]
         return grid.assign(all=grid.mean(axis=1)).sort_values(["operation", "all"], ascending=[True, False])
 
-    def figure(self, others: pd.DataFrame | None = None) -> Figure:
+    def figure(self, others: pd.DataFrame | None = None) -> "Figure":
         """What `beside` returns as a figure, a panel for each operation; its arguments and errors."""
         from nalu.book import plots  # here, for it sets the style of all figures
 

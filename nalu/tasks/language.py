@@ -5,7 +5,6 @@ from functools import cache
 
 import torch
 from jaxtyping import Float, Int
-from num2words import num2words
 from torch import Tensor
 
 from nalu import checks
@@ -25,6 +24,9 @@ def words(number: int) -> tuple[str, ...]:
         TypeError, ValueError: not a whole number, or below 0.
     """
     checks.at_least(number, 0, "number")
+    with checks.extra("language", "numbers in words"):
+        from num2words import num2words  # here, for no other task needs it
+
     return tuple(num2words(number).replace("-", " ").replace(",", "").split())
 
 
