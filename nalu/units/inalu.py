@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.schedules import later
+from nalu.units import normal
 from nalu.units.unit import Unit, product
 
 
@@ -37,14 +38,14 @@ class INALU(Unit):
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(in_features, out_features)
 
-        def normal(mean: float, *shape: int) -> nn.Parameter:
-            return nn.Parameter(nn.init.normal_(torch.empty(shape), mean, 0.2, generator))
+        def around(mean: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(normal.drawn(*shape, mean=mean, deviation=0.2, generator=generator))
 
-        self.W_a_hat = normal(0.88, out_features, in_features)
-        self.M_a_hat = normal(0.5, out_features, in_features)
-        self.W_m_hat = normal(0.88, out_features, in_features)
-        self.M_m_hat = normal(0.5, out_features, in_features)
-        self.g = normal(0.0, out_features)
+        self.W_a_hat = around(0.88, out_features, in_features)
+        self.M_a_hat = around(0.5, out_features, in_features)
+        self.W_m_hat = around(0.88, out_features, in_features)
+        self.M_m_hat = around(0.5, out_features, in_features)
+        self.g = around(0.0, out_features)
 
     @property
     def W_a(self) -> Float[Tensor, "out in"]:

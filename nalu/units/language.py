@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nalu import checks
+from nalu.units import normal
 from nalu.units.nalu import NALU
 from nalu.units.recurrent import LSTMLayer
 
@@ -100,8 +101,8 @@ class Pairs(nn.Module):
 
 def _embedding(vocabulary: int, size: int, generator: torch.Generator | None) -> nn.Parameter:
     """A row for each word and one for padding, normal as in `nn.Embedding`."""
-    rows = torch.empty(1 + checks.at_least(vocabulary, 1, "vocabulary"), checks.at_least(size, 1, "embedding"))
-    return nn.Parameter(nn.init.normal_(rows, generator=generator))
+    shape = 1 + checks.at_least(vocabulary, 1, "vocabulary"), checks.at_least(size, 1, "embedding")
+    return nn.Parameter(normal.drawn(*shape, generator=generator))
 
 
 def _there(tokens: Int[Tensor, "*batch word"]) -> Tensor:
