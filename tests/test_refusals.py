@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_benchmark import UNITS
 from torch import Tensor, nn
 
-from nalu import NAU, SNMU, Fit, Linear, benchmark, fit
+from nalu import NAU, SNMU, UNITS, Fit, Linear, benchmark, fit
 from nalu.recipe import Recipe
 from nalu.schedules import cosine
 from nalu.tasks import Identity
