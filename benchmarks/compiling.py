@@ -15,17 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import nalu
-from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, Linear, Pairs, Reader, Recurrent, stack
+from nalu import ACTIVATIONS, LSTM, MLP, NAC, NALU, RNN, UNITS, Linear, Pairs, Reader, Recurrent, stack
 from nalu.engine.kernel import Kernel, Layout
 from nalu.recipe import Clip, Recipe
-from nalu.tasks import LanguageToNumber, RecurrentFunction, StaticFunction
+from nalu.tasks import LanguageToNumber, RecurrentFunction, StaticFunction, Task
 from nalu.tasks.single_module import ranges
-
-UNITS = [
-    *("NMU", "NAU", "NAC", "NACMul", "NALU", "GNALU", "INALU", "RealNPU", "NPU", "NRU", "NMRU", "SNMU", "MCFC"),
-    *("MulMCFC", "SignedMulMCFC"),
-]
 
 
 def kernels() -> dict[str, partial[Kernel]]:
@@ -33,11 +27,10 @@ def kernels() -> dict[str, partial[Kernel]]:
     square, clipped = Recipe(), Recipe(clip=Clip(norm=1.0))
     x = torch.zeros(11, 1)
     found = {name: (MLP(1, 1, activation=name), square, Layout([x, x])) for name in ACTIVATIONS}
-    for name in UNITS:
-        unit = getattr(nalu, name)
+    for unit in UNITS:
         recipe, task = unit.recipe(unit.operations[0]), ranges(unit.operations[0])["[1, 2]"]
         layout = Layout([torch.full(task.noise, 0.25)], numbers=["low", "high"], examples=task.examples)
-        found[f"{name}, single module"] = (unit(2, 1), recipe, layout)
+        found[f"{unit.__name__}, single module"] = (unit(2, 1), recipe, layout)
     for size, given in ((2, True), (100, False)):
         layout = drawn(StaticFunction("a + b", given=given, batch=16))
         for unit in (NAC, NALU, Linear):
@@ -58,7 +51,7 @@ def kernels() -> dict[str, partial[Kernel]]:
     }
 
 
-def drawn(task: nalu.tasks.Task) -> Layout:
+def drawn(task: Task) -> Layout:
     x, y = task.draw(torch.Generator(), 1)
     return Layout([x[0], y[0]], shared=task.shared)
 

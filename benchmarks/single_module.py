@@ -25,23 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nalu import (
-    GNALU,
-    INALU,
-    MCFC,
-    NAC,
-    NALU,
-    NAU,
-    NMRU,
-    NMU,
-    NPU,
-    NRU,
-    SNMU,
-    MulMCFC,
-    NACMul,
-    RealNPU,
-    SignedMulMCFC,
-)  # fmt: skip
+from nalu import UNITS
 from nalu.experiments.benchmarking import benchmark
 from nalu.tasks import SingleModule
 
@@ -51,8 +35,6 @@ OPERATIONS = {"NMU": 18 * BATCH, "NAU": 14 * BATCH}
 
 DRAWN = 12 * 2 * BATCH / 9
 """And of drawing its numbers, which nine ranges share: 12 operations on words for each."""
-
-UNITS = [NMU, NAU, NAC, NACMul, NALU, GNALU, INALU, RealNPU, NPU, NRU, NMRU, SNMU, MCFC, MulMCFC, SignedMulMCFC]
 
 
 def plain(unit: type[nn.Module], steps: int) -> float:

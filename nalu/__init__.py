@@ -1,5 +1,8 @@
 """Neural arithmetic: units, tasks, and an engine that trains many replicas at once."""
 
+from typing import TYPE_CHECKING
+
+from nalu import units
 from nalu.book.claims import Claims
 from nalu.book.scales import at_scale
 from nalu.experiments.benchmarking import Benchmark, benchmark
@@ -11,68 +14,18 @@ from nalu.training.fitting import fit
 from nalu.training.replicas import Replicas
 from nalu.training.result import Fit
 from nalu.training.watch import Watch
-from nalu.units import (
-    ACTIVATIONS,
-    GNALU,
-    INALU,
-    LSTM,
-    MCFC,
-    MLP,
-    NAC,
-    NALU,
-    NAU,
-    NMRU,
-    NMU,
-    NPU,
-    NRU,
-    RNN,
-    SNMU,
-    Linear,
-    LSTMLayer,
-    MulMCFC,
-    NACMul,
-    Pairs,
-    Reader,
-    RealNPU,
-    Recurrent,
-    SignedMulMCFC,
-    stack,
-)
+from nalu.units import *  # noqa: F403  (whatever units are found there)
 
 __all__ = [
-    "ACTIVATIONS",
-    "GNALU",
-    "INALU",
-    "LSTM",
-    "MCFC",
-    "MLP",
-    "NAC",
-    "NALU",
-    "NAU",
-    "NMRU",
-    "NMU",
-    "NPU",
-    "NRU",
-    "RNN",
-    "SNMU",
     "Benchmark",
     "Claims",
     "Clip",
     "Estimate",
     "Fit",
-    "LSTMLayer",
-    "Linear",
-    "MulMCFC",
-    "NACMul",
-    "Pairs",
     "Penalty",
-    "Reader",
-    "RealNPU",
     "Recipe",
-    "Recurrent",
     "Replicas",
     "Restart",
-    "SignedMulMCFC",
     "Watch",
     "at_scale",
     "benchmark",
@@ -81,6 +34,11 @@ __all__ = [
     "mean_absolute_error",
     "mean_squared_error",
     "rate",
-    "stack",
     "sweep",
 ]
+__all__ += units.__all__
+__all__.sort()
+
+if TYPE_CHECKING:  # as in `nalu.units`
+
+    def __getattr__(name: str) -> type[units.Unit]: ...

@@ -45,8 +45,6 @@ STORED = Path(__file__).with_name("bits.json")
 COMMAND = "python tests/machines.py --write"
 STEPS = 1000
 SEEDS = range(LANES)
-UNITS = ["Linear", "NAC", "NACMul", "NALU", "NAU", "NMU", "SNMU", "INALU", "GNALU", "NPU", "RealNPU", "NRU", "NMRU"]
-UNITS += ["MCFC", "MulMCFC", "SignedMulMCFC"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -82,9 +80,8 @@ def _uniform(make: type[nn.Module], generator: torch.Generator) -> nn.Module:
     return network
 
 
-def _unit(name: str) -> Case:
-    unit = getattr(units, name)
-    operation = unit.operations[-1]
+def _unit(unit: type[nn.Module]) -> Case:
+    name, operation = unit.__name__, unit.operations[-1]
     tasks = ranges(operation)
     # From negative numbers, one of them learns nothing but NaN.
     keys = ["[1, 2]", "[10, 20]"] if name == "MulMCFC" else ["[-2, 2]", "[0.1, 0.2]"]
@@ -92,7 +89,7 @@ def _unit(name: str) -> Case:
     return Case(name, make, {key: tasks[key] for key in keys}, unit.recipe(operation))
 
 
-CASES = {name: _unit(name) for name in UNITS} | {
+CASES = {unit.__name__: _unit(unit) for unit in units.UNITS} | {
     name: Case(name, partial(_mlp, name), {"-5 to 5": Identity(), "0 to 10": Identity(0, 10)}, Recipe(lr=1e-2))
     for name in units.ACTIVATIONS
 }

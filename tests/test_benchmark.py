@@ -17,27 +17,7 @@ from test_law import InDouble, alone, assert_same
 from torch import Tensor, nn
 
 import nalu
-from nalu import (
-    GNALU,
-    INALU,
-    MCFC,
-    NAC,
-    NALU,
-    NAU,
-    NMRU,
-    NMU,
-    NPU,
-    NRU,
-    SNMU,
-    Benchmark,
-    Fit,
-    Linear,
-    MulMCFC,
-    NACMul,
-    RealNPU,
-    SignedMulMCFC,
-    fit,
-)
+from nalu import INALU, NAU, NMU, NPU, NRU, UNITS, Benchmark, Fit, MulMCFC, RealNPU, fit
 from nalu.book import tables
 from nalu.book.tables import stored
 from nalu.experiments import benchmarking
@@ -47,8 +27,6 @@ from nalu.schedules import later
 from nalu.tasks import Scaled, SingleModule, Task
 from nalu.tasks.single_module import OPERATIONS, ranges
 from nalu.training.replicas import Build
-
-UNITS = [NAC, NACMul, NALU, NAU, NMU, SNMU, INALU, GNALU, NPU, RealNPU, NRU, NMRU, MCFC, MulMCFC, SignedMulMCFC, Linear]
 
 BEYOND = {
     "[-20, -10]": [(-40, -20)],

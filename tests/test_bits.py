@@ -385,6 +385,7 @@ def what_differs(what: str) -> str:
 def test_bits_are_those_that_are_stored(case: Case) -> None:
     stored = json.loads(STORED.read_text())
     assert (stored["steps"], stored["seeds"]) == (machines.STEPS, len(machines.SEEDS))
+    assert case.name in stored["bits"], f"run `{COMMAND}`"
     expected, got = stored["bits"][case.name], hashes(case)
     assert got["start"] == expected["start"], f"{case.name}: {what_differs('the initial parameters, from torch,')}"
     differing = " and ".join(name for name in expected if got[name] != expected[name])
@@ -392,7 +393,7 @@ def test_bits_are_those_that_are_stored(case: Case) -> None:
 
 
 def test_each_case_is_stored() -> None:
-    assert list(json.loads(STORED.read_text())["bits"]) == list(CASES)
+    assert list(json.loads(STORED.read_text())["bits"]) == list(CASES), f"run `{COMMAND}`"
 
 
 def test_hashes_see_one_bit_and_no_nan() -> None:

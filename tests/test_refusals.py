@@ -13,10 +13,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from settings import told
-from test_benchmark import UNITS
 from torch import Tensor, nn
 
-from nalu import NAU, SNMU, Fit, Linear, benchmark, fit, stack
+from nalu import NAU, SNMU, UNITS, Fit, Linear, benchmark, fit, stack
 from nalu.recipe import Clip, Penalty, Recipe
 from nalu.schedules import cosine
 from nalu.tasks import Identity

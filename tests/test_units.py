@@ -1,6 +1,5 @@
 """Units against their equations, evaluated apart in NumPy; exact where the weights are set by hand."""
 
-import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -8,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Replicas, stack
+from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, stack
 from nalu.tasks import Identity
 from nalu.tasks.identity import integers
 
-UNITS = [Linear, NAC, NALU, MLP]
 SATURATED = 40.0  # tanh and sigmoid of this are 1 in float64
 BIG = 1e4  # a gate of this times an input of order one is open, or shut at minus this
 
@@ -154,15 +152,12 @@ def test_exact_square_of_two_nalus() -> None:
     torch.testing.assert_close(square(x), (x + NALU.epsilon) ** 2, rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("unit", [Linear, NAC, NALU, *ACTIVATIONS])
-def test_every_parameter_gets_a_gradient(unit: type[nn.Module] | str) -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_parameter_of_an_mlp_gets_a_gradient(activation: str) -> None:
     reached: dict[str, Tensor] = {}
     # Several draws, for an activation with a dead zone leaves some weights of any one network without a gradient.
-    for seed in range(20 if isinstance(unit, str) else 1):
-        if isinstance(unit, str):
-            network = MLP(2, 3, activation=unit, hidden=(4, 4), generator=seeded(seed))
-        else:
-            network = stack(unit, [2, 4, 3], generator=seeded(seed))
+    for seed in range(20):
+        network = MLP(2, 3, activation=activation, hidden=(4, 4), generator=seeded(seed))
         network.double()(inputs(100, 2)).square().sum().backward()
         for name, p in network.named_parameters():
             assert p.grad is not None and p.grad.isfinite().all(), name
@@ -194,7 +189,7 @@ def test_nalu_ties_one_weight_and_gates_by_its_input() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e-300, 1e-38, -1e-38, 1e8, -1e8])
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [Linear, NAC, NALU, MLP])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_outputs_and_gradients_are_finite_where_the_equation_is(
     unit: type[nn.Module], value: float, dtype: torch.dtype
@@ -228,22 +223,6 @@ def test_nalu_overflows_as_its_equation_does() -> None:
     )  # 0 * inf: a product that is shut out still counts
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_initialisation_is_the_generators_alone(unit: type[nn.Module]) -> None:
-    def drawn(seed: int) -> Tensor:
-        return nn.utils.parameters_to_vector(unit(3, 4, generator=seeded(seed)).parameters())
-
-    torch.manual_seed(0)
-    state, first = torch.get_rng_state(), drawn(7)
-    assert torch.equal(state, torch.get_rng_state())
-    torch.manual_seed(1)
-    assert torch.equal(first, drawn(7))
-    assert not torch.equal(first, drawn(8))
-    torch.manual_seed(3)
-    unseeded = [nn.utils.parameters_to_vector(unit(3, 4).parameters()) for _ in range(2)]
-    assert not torch.equal(*unseeded)
-
-
 @pytest.mark.parametrize(("n_in", "n_out"), [(3, 2), (2, 8), (100, 2), (100, 300), (2000, 1000)])
 def test_initial_weight_of_nac_has_glorots_variance(n_in: int, n_out: int) -> None:
     units = [NAC(n_in, n_out, generator=seeded(k)) for k in range(-(-30_000 // (n_in * n_out)))]
@@ -258,53 +237,7 @@ def test_small_nacs_start_within_reach_of_tanh_times_sigmoid(sizes: tuple[int, i
     assert W.var().item() == pytest.approx(2 / 5, rel=0.06)
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_units_survive_pickling(unit: type[nn.Module]) -> None:
-    made = unit(2, 2, generator=seeded())
-    x = inputs(3, 2).float()
-    assert torch.equal(pickle.loads(pickle.dumps(made))(x), made(x))
-
-
 # Bad input names what was expected and what came.
-
-
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize(
-    ("sizes", "error", "message"),
-    [
-        ((0, 1), ValueError, "in_features: expected at least 1, got 0"),
-        ((1, 0), ValueError, "out_features: expected at least 1, got 0"),
-        ((-3, 1), ValueError, "in_features: expected at least 1, got -3"),
-        ((2.0, 1), TypeError, r"in_features: expected a whole number, got 2\.0"),
-        ((1, "2"), TypeError, "out_features: expected a whole number, got '2'"),
-        ((True, 1), TypeError, "in_features: expected a whole number, got True"),
-    ],
-)
-def test_bad_sizes(unit: type[nn.Module], sizes: tuple, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        unit(*sizes)
-
-
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize(
-    ("x", "error", "message"),
-    [
-        (torch.ones(4, 2), ValueError, r"expected a tensor of shape \(\.\.\., 3\), got \(4, 2\)"),
-        (torch.ones(3, 1), ValueError, r"expected a tensor of shape \(\.\.\., 3\), got \(3, 1\)"),
-        (torch.tensor(1.0), ValueError, r"expected a tensor of shape \(\.\.\., 3\), got \(\)"),
-        (torch.ones(4, 3, dtype=torch.int64), TypeError, r"expected a floating-point tensor, got torch\.int64"),
-        (torch.ones(4, 3, dtype=torch.bool), TypeError, r"expected a floating-point tensor, got torch\.bool"),
-        ([[1.0, 2.0, 3.0]], TypeError, "expected a floating-point tensor, got list"),
-        (np.ones((4, 3)), TypeError, "expected a floating-point tensor, got ndarray"),
-    ],
-)
-def test_bad_inputs(unit: type[nn.Module], x: object, error: type[Exception], message: str) -> None:
-    for made in (unit(3, 2), nn.Sequential(nn.Identity(), unit(3, 2))):
-        with pytest.raises(error, match=message):
-            made(x)
-    if isinstance(x, Tensor) and x.ndim == 2:  # also from inside a stack of replicas
-        with pytest.raises(error, match=message):
-            Replicas([unit(3, 2), unit(3, 2)])(x)
 
 
 @pytest.mark.parametrize("name", ["relu", "Relu", "", None, 3, "GELU"])

@@ -20,9 +20,6 @@ from nalu.experiments.benchmarking import benchmark
 from nalu.experiments.sweeps import sweep
 from nalu.tasks.single_module import OPERATIONS
 
-UNITS = ["Linear", "NAC", "NACMul", "NALU", "NAU", "NMU", "SNMU", "INALU", "GNALU", "NPU", "RealNPU", "NRU", "NMRU"]
-UNITS += ["MCFC", "MulMCFC", "SignedMulMCFC"]
-
 
 def one(unit: str, operation: str) -> pd.DataFrame:
     """A unit on an operation, from all ranges and seeds."""
@@ -31,7 +28,8 @@ def one(unit: str, operation: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    grid = [{"unit": unit, "operation": operation} for unit in UNITS for operation in OPERATIONS]
+    names = [unit.__name__ for unit in nalu.UNITS]
+    grid = [{"unit": unit, "operation": operation} for unit in names for operation in OPERATIONS]
     start = time.perf_counter()
     table = sweep(one, grid, HERE / "single_module.parts", version=version())
     print(f"single module task: {len(table):,} replicas in {time.perf_counter() - start:.0f} s")

@@ -3,6 +3,7 @@
 Importing this module sets the style.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -31,7 +32,19 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 """The activations by what they do far from zero, which decides how they extrapolate."""
 
-COLOURS: dict[str, tuple[float, float, float]] = {
+
+class Colours(dict[str, tuple[float, float, float]]):
+    """By name. A name without a colour gets one that depends on it alone, and is not like any that is listed."""
+
+    def __missing__(self, name: str) -> tuple[float, float, float]:
+        draw = random.Random(name)  # the same on every machine
+        while True:
+            (colour,) = sns.husl_palette(1, h=draw.random(), s=0.8, l=draw.uniform(0.35, 0.7))
+            if all(np.linalg.norm(np.subtract(colour, other)) > 0.15 for other in self.values()):
+                return colour
+
+
+LISTED: dict[str, tuple[float, float, float]] = {
     **dict(zip(FAMILIES["flat on both sides"], sns.color_palette("Reds_d", 5), strict=True)),
     **dict(zip(FAMILIES["flat on one side"], sns.color_palette("YlOrBr_d", 5), strict=True)),
     **dict(zip(FAMILIES["never flat in the long run"], sns.color_palette("Blues_d", 5), strict=True)),
@@ -55,7 +68,8 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "LSTM": sns.color_palette("colorblind")[3],
     "RNN": sns.color_palette("YlOrBr_d", 5)[2],
 }
-"""One colour for each unit and activation, the same in the whole book."""
+COLOURS = Colours(LISTED)
+"""One colour for each unit and activation, the same in the whole book; also for units that are not listed."""
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 """Line styles within a family, so that lines can be told apart without their colour."""

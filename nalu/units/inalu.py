@@ -9,7 +9,7 @@ from nalu import checks
 from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.schedules import later
 from nalu.units import normal
-from nalu.units.unit import Unit, product
+from nalu.units.unit import Paper, Unit, product
 
 
 class INALU(Unit):
@@ -31,6 +31,8 @@ class INALU(Unit):
             integers.
     """
 
+    equation = r"$g\,a + (1 - g)\,m\,s$ with weights for $a$, others for $m$ and the sign $s$, and $g = \sigma(\hat g)$"
+    paper = Paper("Schlör et al.", 2020, "https://doi.org/10.3389/frai.2020.00071")
     operations = ("a + b", "a - b", "a * b", "a / b")
     epsilon = 1e-7
     omega = 20.0

@@ -21,6 +21,8 @@ class Linear(Unit):
             integers.
     """
 
+    equation = r"$W x + b$"
+
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(in_features, out_features)
         bound = in_features**-0.5

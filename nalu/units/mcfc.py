@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
-from nalu.units.unit import Unit
+from nalu.units.unit import Paper, Unit
 
 
 class MCFC(Unit):
@@ -32,6 +32,8 @@ class MCFC(Unit):
             integers.
     """
 
+    equation = r"$\sigma(w + b) \cdot \operatorname{softmax}(R)\, x$"
+    paper = Paper("Hoedt et al.", 2021, "https://arxiv.org/abs/2101.05186")
     operations: tuple[str, ...] = ("a + b",)
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
@@ -84,6 +86,8 @@ class MulMCFC(MCFC):
             integers.
     """
 
+    equation = r"$\exp(\operatorname{MCFC}(\log x) + b)$"
+    paper = MCFC.paper
     operations = ("a * b",)
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
@@ -103,8 +107,9 @@ class MulMCFC(MCFC):
 class SignedMulMCFC(MulMCFC):
     """y = exp(MCFC(log |x|) + b) * cos(pi softmax(R) k) with k = g where x < 0, else 0, and g clamped to [0, 1].
 
-    A MulMCFC with the sign of a RealNPU, from the code of the benchmark of Mistry et al. 2022 ("MulMCFCSignRealNPU").
-    g is clamped in every call, is 1/2 at first, and is not penalised. The gate of the outputs has no say in the sign.
+    A MulMCFC (Hoedt et al. 2021) with the sign of a RealNPU, from the code of the benchmark of Mistry et al. 2022
+    ("MulMCFCSignRealNPU"). g is clamped in every call, is 1/2 at first, and is not penalised. The gate of the outputs
+    has no say in the sign.
 
     Shapes: as MulMCFC's, and g (in_features), W (out_features * (in_features + 1) + in_features), of the MulMCFC's W
     and g.
@@ -113,6 +118,9 @@ class SignedMulMCFC(MulMCFC):
         TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
             integers.
     """
+
+    equation = r"$\exp(\operatorname{MCFC}(\log |x|) + b) \cos(\pi \operatorname{softmax}(R)\, k)$"
+    paper = MCFC.paper
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(in_features, out_features, generator=generator)

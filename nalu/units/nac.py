@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.units.unit import Unit
+from nalu.units.unit import Paper, Unit
 
 
 @cache
@@ -40,6 +40,8 @@ class NAC(Unit):
             integers.
     """
 
+    equation = r"$W x$ with $W = \tanh(\hat W)\,\sigma(\hat M)$"
+    paper = Paper("Trask et al.", 2018, "https://arxiv.org/abs/1808.00508")
     operations: tuple[str, ...] = ("a + b", "a - b")
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:

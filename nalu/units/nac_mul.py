@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nalu import checks
 from nalu.units.nac import NAC
+from nalu.units.unit import Paper
 
 
 class NACMul(NAC):
@@ -22,6 +23,8 @@ class NACMul(NAC):
             integers.
     """
 
+    equation = r"$\exp(W \log(|x| + \epsilon))$ with a NAC's $W$"
+    paper = Paper("Madsen & Johansen", 2020, "https://arxiv.org/abs/2001.05016")
     operations = ("a * b", "a / b")
     epsilon = 1e-7
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nalu import checks
 from nalu.units.nac import NAC
+from nalu.units.unit import Paper
 
 
 class NALU(NAC):
@@ -24,6 +25,8 @@ class NALU(NAC):
             integers.
     """
 
+    equation = r"$g\,a + (1 - g)\,m$ with $a = W x$, $m = \exp(W \log(|x| + \epsilon))$, $g = \sigma(G x)$"
+    paper = Paper("Trask et al.", 2018, "https://arxiv.org/abs/1808.00508")
     operations = ("a + b", "a - b", "a * b", "a / b")
     epsilon = 1e-7
 

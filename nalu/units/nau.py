@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
-from nalu.units.unit import Unit
+from nalu.units.unit import Paper, Unit
 
 
 class NAU(Unit):
@@ -26,6 +26,8 @@ class NAU(Unit):
             integers.
     """
 
+    equation = r"$W x$ with $W$ clamped to $[-1, 1]$"
+    paper = Paper("Madsen & Johansen", 2020, "https://arxiv.org/abs/2001.05016")
     operations = ("a + b", "a - b")
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:

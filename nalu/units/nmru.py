@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Clip, Penalty, Recipe
 from nalu.schedules import ramp
-from nalu.units.unit import Unit, product
+from nalu.units.unit import Paper, Unit, product
 
 
 class NMRU(Unit):
@@ -29,6 +29,8 @@ class NMRU(Unit):
             integers.
     """
 
+    equation = r"$\big(\prod_i (W_i |z_i| + 1 - W_i)\big) \cos(\pi W k)$ with $z = [x, 1/x]$, and $k = 1$ where $z < 0$"
+    paper = Paper("Mistry et al.", 2022, "https://arxiv.org/abs/2110.05177")
     operations = ("a * b", "a / b")
     epsilon = torch.finfo(torch.float32).eps
 

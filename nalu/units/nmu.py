@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
-from nalu.units.unit import Unit, product
+from nalu.units.unit import Paper, Unit, product
 
 
 class NMU(Unit):
@@ -24,6 +24,8 @@ class NMU(Unit):
             integers.
     """
 
+    equation = r"$\prod_i (W_i x_i + 1 - W_i)$ with $W$ clamped to $[0, 1]$"
+    paper = Paper("Madsen & Johansen", 2020, "https://arxiv.org/abs/2001.05016")
     operations = ("a * b",)
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nalu import checks
 from nalu.recipe import Penalty, Recipe
 from nalu.schedules import growing
-from nalu.units.unit import Unit
+from nalu.units.unit import Paper, Unit
 
 
 class RealNPU(Unit):
@@ -29,6 +29,8 @@ class RealNPU(Unit):
             integers.
     """
 
+    equation = r"$\exp(W \log r) \cos(\pi W k)$ with $r = g\,|x| + 1 - g$, and $k = g$ where $x < 0$"
+    paper = Paper("Heim et al.", 2020, "https://arxiv.org/abs/2006.01681")
     operations = ("a * b", "a / b")
     epsilon = torch.finfo(torch.float32).eps
 
@@ -76,6 +78,9 @@ class NPU(RealNPU):
         TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
             integers.
     """
+
+    equation = r"$\exp(W_r \log r - \pi W_i k) \cos(W_i \log r + \pi W_r k)$ with $r$ and $k$ as the RealNPU's"
+    paper = RealNPU.paper
 
     def __init__(self, in_features: int, out_features: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(in_features, out_features, generator=generator)

@@ -8,7 +8,7 @@ from nalu import checks
 from nalu.recipe import Penalty, Recipe
 from nalu.schedules import ramp
 from nalu.units.nau import NAU
-from nalu.units.unit import product
+from nalu.units.unit import Paper, product
 
 
 class NRU(NAU):
@@ -26,6 +26,8 @@ class NRU(NAU):
             integers.
     """
 
+    equation = r"$\prod_i (\operatorname{sign}(x_i)\,|x_i|^{W_i}\,|W_i| + 1 - |W_i|)$ with $W$ clamped to $[-1, 1]$"
+    paper = Paper("Mistry et al.", 2022, "https://arxiv.org/abs/2110.05177")
     operations = ("a * b", "a / b")
 
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from nalu import checks
 from nalu.units.nmu import NMU
+from nalu.units.unit import Paper
 
 
 class SNMU(NMU):
@@ -26,6 +27,9 @@ class SNMU(NMU):
         TypeError, ValueError: sizes that are not positive whole numbers; an input of another last dimension or of
             integers.
     """
+
+    equation = r"in training, an NMU of $x\,n$, divided by that of $n$ alone, with $n \sim U(1, 5)$; else an NMU"
+    paper = Paper("Mistry et al.", 2022, "https://arxiv.org/abs/2211.05624")
 
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
         checks.features(x, self.in_features, "SNMU")

@@ -1,4 +1,6 @@
-"""What every unit has in common: two sizes, checked, and what training needs to know of it."""
+"""What every unit has in common: two sizes, checked, where it is from, and what training needs to know of it."""
+
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,10 +9,24 @@ from nalu import checks
 from nalu.recipe import Recipe
 
 
+@dataclass(frozen=True)
+class Paper:
+    """Who published a unit, when, and where to read it; as in `book/references.bib`."""
+
+    authors: str
+    year: int
+    url: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.authors} {self.year}"
+
+
 class Unit(nn.Module):
     """A layer from in_features to out_features numbers.
 
-    `operations` are those of a + b, a - b, a * b and a / b that it claims to compute; all, unless it says so itself.
+    `equation`, in LaTeX, and `paper` are what the book's tables show of it. A class that states no equation, such as a
+    variant in a chapter, is in none of them. `operations` are those of a + b, a - b, a * b and a / b that it claims to
+    compute; all, unless it says so itself.
 
     A unit may have three things more, which `nalu.fit` and `nalu.benchmark` look for in any module:
 
@@ -22,7 +38,15 @@ class Unit(nn.Module):
         TypeError, ValueError: sizes that are not positive whole numbers.
     """
 
+    equation: str | None = None
+    paper: Paper | None = None
     operations: tuple[str, ...] = ("a + b", "a - b", "a * b", "a / b")
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        """What derives from a unit computes something else: it inherits neither the equation nor the paper."""
+        super().__init_subclass__(**settings)
+        for name in {"equation", "paper"} - vars(cls).keys():
+            setattr(cls, name, None)
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
