@@ -37,7 +37,7 @@ def _commit() -> str:
     try:
         commit, changes = (
             subprocess.run(["git", *command], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "../../nalu"])
+            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "../../nalu", ":(exclude)../../nalu/book/results"])
         )
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return "unknown"
