@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.plain_loop import InDouble, alone, assert_same
 from pandas.testing import assert_frame_equal
-from test_law import InDouble, alone, assert_same
 from torch import Tensor, nn
 
 import nalu
