@@ -2,15 +2,12 @@
 
 import pytest
 import torch
+from helpers.seeds import seeded
 
 from nalu.tasks import LanguageToNumber
 from nalu.tasks.language import words
 
 TASK = LanguageToNumber()
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize(

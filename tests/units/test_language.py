@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.seeds import seeded
 from helpers.settings import told
 from torch import Tensor, nn
 
@@ -20,10 +21,6 @@ MAKES = {
     "NAC": partial(Reader, 30, NAC, hidden=3),
     "pairs": partial(Pairs, 30, NALU, embedding=6),
 }  # fmt: skip
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class Plain(nn.Module):
