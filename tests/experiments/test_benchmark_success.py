@@ -18,7 +18,6 @@ from nalu.tasks.single_module import ranges
 
 NAN, INF = math.nan, math.inf
 
-
 GOOD, BAD = 6e-7, 7e-7  # a sum from [1, 2] is solved below 6.67e-7
 
 
