@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from settings import told
+from helpers.settings import told
 from torch import nn
 
 from nalu import units

@@ -59,6 +59,11 @@ def test_rooms_are_ordered() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_IMPORT) - {"hall"}
 
 
+def test_tests_lie_in_the_same_rooms() -> None:
+    folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
+    assert folders - {"browser"} == set(MAY_IMPORT) - {"hall"}
+
+
 def test_no_module_has_the_name_of_what_it_holds() -> None:
     for module in MODULES:
         found = importlib.import_module(module)

@@ -34,10 +34,11 @@ def write(table: pd.DataFrame, name: str) -> None:
 
 def _commit() -> str:
     """The commit that is checked out, with a + behind it where the package differs from it."""
+    code = ["../../nalu", ":(exclude)../../nalu/book/results"]
     try:
         commit, changes = (
             subprocess.run(["git", *command], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "../../nalu", ":(exclude)../../nalu/book/results"])
+            for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *code])
         )
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return "unknown"

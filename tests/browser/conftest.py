@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import pytest
 from execute import ROOT
+from helpers.visiting import FRAME, Visit, Visitor
 from playwright.sync_api import Browser, sync_playwright
-from visiting import FRAME, Visit, Visitor
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]

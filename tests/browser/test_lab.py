@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.visiting import eventually
 from playwright.sync_api import Browser, Page
-from visiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from execute import ROOT
+from helpers.visiting import FRAME, Visit, Visitor, eventually
 from playwright.sync_api import Locator
-from visiting import FRAME, Visit, Visitor, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

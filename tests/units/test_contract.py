@@ -12,6 +12,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers.seeds import seeded
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
@@ -29,10 +30,6 @@ PROJECTED = [unit for unit in UNITS if hasattr(unit, "project_")]
 each_unit = pytest.mark.parametrize("unit", UNITS)
 each_network = pytest.mark.parametrize("unit", NETWORKS)
 both_modes = pytest.mark.parametrize("mode", ["train", "eval"])
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(unit: type[nn.Module], *sizes: int, seed: int = 0, mode: str = "train", shaken: float = 0.0) -> nn.Module:

@@ -11,53 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import helpers
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.jobs import MANY, calls, dying, failing, job, logged, other, processes, training
 from pandas.testing import assert_frame_equal
 
-from nalu import NAC, Recipe, Watch, fit, stack
 from nalu.experiments.sweeps import sweep
-from nalu.tasks import Identity
 
 GRID = [{"n": n, "name": name} for n in (3, 1, 2) for name in ("b", "a")]
-
-
-def job(n: int, name: str) -> pd.DataFrame:
-    return pd.DataFrame({"step": [0, 1], "loss": [n / 3, math.nan]})
-
-
-def other(n: int, name: str) -> pd.DataFrame:
-    return pd.DataFrame({"far": [10 * n]})
-
-
-def logged(n: int, log: str, seconds: float = 0.0) -> pd.DataFrame:
-    """Leaves a file in the folder `log` for each time it runs."""
-    (Path(log) / f"{n} {time.monotonic_ns()}").touch()
-    time.sleep(seconds)
-    return pd.DataFrame({"process": [0] * n, "value": np.sqrt(np.arange(n) + n)})
-
-
-def calls(log: Path) -> dict[int, int]:
-    """How often each job ran."""
-    return dict(Counter(int(path.name.split()[0]) for path in log.iterdir()))
-
-
-def training(lr: float, hidden: int) -> pd.DataFrame:
-    models = {"NAC": partial(stack, NAC, [1, hidden, 1])}
-    return fit(
-        models, Identity(), Recipe(lr=lr), seeds=[4, 0, 2], steps=20, watch=Watch(checkpoints=2), workers=1
-    ).table
-
-
-def processes() -> pd.DataFrame:
-    return pd.DataFrame({"pid": joblib.Parallel(2)(joblib.delayed(os.getpid)() for _ in range(4))})
 
 
 @pytest.fixture
@@ -255,27 +223,6 @@ def test_a_result_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(results(tmp_path)) == 6 and not list(tmp_path.glob("*.draft"))
 
 
-def failing(n: int, log: str, how: str) -> pd.DataFrame:
-    if n == 2:
-        if how == "exit":
-            sys.exit("enough")
-        if how == "unpicklable":
-            error = ValueError("no way through")
-            error.held = lambda: None
-            raise error
-        if how == "list":
-            return [1]
-        if how == "dates":
-            return pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])})
-        if how == "tuples":
-            return pd.DataFrame({"pair": pd.Series([(1, 2)], dtype="object")})
-        if how == "names":
-            return pd.DataFrame({0: [1.0]})
-        if how == "twice":
-            return pd.DataFrame([[1, 2]], columns=["a", "a"])
-    return logged(n, log)
-
-
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("how", "error", "message"),
@@ -441,16 +388,6 @@ def test_rows_follow_the_grid_in_whatever_order_jobs_end(tmp_path: Path, log: Pa
     assert table.n.tolist() == [1, 2, 2, 3, 3, 3]
 
 
-def dying(n: int, log: str, always: bool) -> pd.DataFrame:
-    """Its process is killed in the middle of job 2: the first time, or always."""
-    if n == 2:
-        time.sleep(0.3)
-        if always or not calls(Path(log)).get(0):
-            (Path(log) / "0 killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-    return logged(n, log)
-
-
 @pytest.mark.slow
 def test_a_process_that_dies_loses_nothing_that_ended(tmp_path: Path, log: Path) -> None:
     grid = [{"n": n, "log": str(log), "always": False} for n in (1, 2)]
@@ -461,16 +398,9 @@ def test_a_process_that_dies_loses_nothing_that_ended(tmp_path: Path, log: Path)
     assert calls(log) == {0: 1, 1: 1, 2: 1}
 
 
-MANY = range(1, 13)
-
-
-def killed_in_the_middle(folder: str, log: str, workers: int) -> None:
-    sweep(logged, [{"n": n, "log": log, "seconds": 0.2} for n in MANY], folder, version=1, workers=workers)
-
-
 def here(code: str) -> subprocess.Popen:
-    """Another Python that runs this code and knows this file."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    """Another Python that runs this code and knows the jobs."""
+    path = os.pathsep.join([str(Path(helpers.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
 
 
@@ -479,7 +409,7 @@ def here(code: str) -> subprocess.Popen:
 def test_killed_in_the_middle_it_loses_nothing_that_ended(workers: int, tmp_path: Path, log: Path) -> None:
     folder = tmp_path / "kept"
     for ended in (2, 5):  # killed twice
-        process = here(f"import test_sweep; test_sweep.killed_in_the_middle({str(folder)!r}, {str(log)!r}, {workers})")
+        process = here(f"from helpers import jobs; jobs.killed_in_the_middle({str(folder)!r}, {str(log)!r}, {workers})")
         deadline = time.monotonic() + 60
         while len(results(folder)) < ended:
             assert process.poll() is None and time.monotonic() < deadline

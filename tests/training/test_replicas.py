@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.seeds import seeded
 from torch import Tensor, nn
 
 from nalu import ACTIVATIONS, MLP, NAC, NALU, Linear, Recipe, Replicas, fit, stack
@@ -20,10 +21,6 @@ MAKES: dict[str, Make] = {
     **{unit.__name__: partial(stack, unit, [2, 4, 3]) for unit in (Linear, NAC, NALU)},
 }
 EIGHT = ["PReLU"] * 8
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def networks(names: list[str], dtype: torch.dtype = torch.float64) -> list[nn.Module]:

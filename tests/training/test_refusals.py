@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from settings import told
+from helpers.settings import told
 from torch import Tensor, nn
 
 from nalu import NAU, SNMU, UNITS, Fit, Linear, benchmark, fit, stack

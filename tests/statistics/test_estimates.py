@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nalu import Estimate, estimate, mean_absolute_error, rate
+from nalu import Estimate, estimate, rate
 
 INF, NAN = math.inf, math.nan
 
@@ -87,15 +87,3 @@ def test_most_replicas_diverged() -> None:
 def test_an_estimate_reads_well() -> None:
     assert str(Estimate(1.23456, 0.5, 20, 7)) == "1.23 [0.5, 20]"
     assert f"{Estimate(0.5, 0.25, 1, 7):.0%}" == "50% [25%, 100%]"
-
-
-def test_mean_absolute_error() -> None:
-    outputs = torch.tensor([[[1.0], [2.0]], [[0.0], [NAN]], [[INF], [0.0]]])
-    found = mean_absolute_error(outputs, torch.tensor([[0.0], [4.0]]))
-    torch.testing.assert_close(found, torch.tensor([1.5, NAN, INF]), equal_nan=True)
-
-
-@pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (2, 4, 1), ()])
-def test_mean_absolute_error_does_not_broadcast(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"got \(2, 4, 1\)"):
-        mean_absolute_error(torch.zeros(2, 4, 1), torch.zeros(shape))

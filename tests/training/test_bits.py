@@ -1,7 +1,7 @@
 """The second law: what a replica becomes, to the last bit, depends on its seed, its task and its recipe alone.
 
 Not on who trains beside it, in which order, in how many blocks and threads, or with how many looks at it; nor on the
-processor or the compiler. `machines.py` beside this file has the cases, and tries more machines.
+processor or the compiler. `tests/machines.py` has the cases, and tries more machines.
 """
 
 import ctypes

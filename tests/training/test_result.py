@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.settings import told
 from pandas.testing import assert_frame_equal
-from settings import told
 
 from nalu import NAC, Fit, Recipe, Watch, estimate, fit, stack
 from nalu.tasks import Identity

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from settings import told
+from helpers.settings import told
 from torch import Tensor, nn
 
 from nalu import MLP, NAC, Fit, Linear, Replicas, fit, mean_absolute_error, mean_squared_error, stack

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from helpers.seeds import seeded
 from scipy.special import expit
 from torch import Tensor, nn
 
@@ -17,10 +18,6 @@ MAKES = {
     "RNN, Tanh": partial(RNN, 3, 2, activation="Tanh"),
     "LSTM": partial(LSTM, 3, 2, hidden=4),
 }
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def inputs(*shape: int) -> Tensor:
