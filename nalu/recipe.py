@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +55,7 @@ class Penalty:
     below: float | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.weight) and self.weight != 0:
+        if not callable(self.weight) and (self.weight != 0 or isinstance(self.weight, bool)):
             checks.positive(self.weight, "penalty")
         if self.below is not None:
             checks.positive(self.below, "penalty below")
@@ -72,11 +73,20 @@ class Restart:
         every: at steps that are multiples of this,
         after: where more than so many steps are done since the last restart,
         above: and the mean loss of the later half is above this.
+
+    Raises:
+        TypeError, ValueError: steps that are not whole numbers, every from 1, after from 0; no loss above.
     """
 
     every: int = 10
     after: int = 5_000
     above: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.at_least(self.every, 1, "restart every")
+        checks.at_least(self.after, 0, "restart after")
+        if not isinstance(self.above, Real) or not self.above >= 0:  # NaN compares false
+            raise ValueError(f"restart above: expected a loss, a number of at least 0, got {self.above!r}")
 
 
 @dataclass(frozen=True)
@@ -112,10 +122,19 @@ class Recipe:
         checks.positive(self.lr, "learning rate")
         if not isinstance(self.rates, Mapping):
             raise TypeError(f"rates: expected learning rates by the names of modules, got {self.rates!r}")
+        object.__setattr__(self, "rates", dict(self.rates))  # the caller's may change
         for name, rate in self.rates.items():
+            if not isinstance(name, str):
+                raise TypeError(f"rates: expected names of modules, got {name!r}")
             checks.positive(rate, f"learning rate of {name}")
-        if not callable(self.loss):
+        if not callable(self.optimizer):
+            raise TypeError(f"optimizer: expected one of torch.optim, got {self.optimizer!r}")
+        if not callable(self.loss) or isinstance(self.loss, type):
             raise TypeError(f"loss: expected a function of output and target, got {self.loss!r}")
+        if self.schedule is not None and not callable(self.schedule):
+            raise TypeError(
+                f"schedule: expected a function of the share of the steps that is done, got {self.schedule!r}"
+            )
         for kind in (Clip, Penalty, Restart):
             value = getattr(self, kind.__name__.lower())
             if value is not None and not isinstance(value, kind):

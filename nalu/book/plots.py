@@ -196,6 +196,9 @@ def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
 def learning(table: pd.DataFrame, columns: Sequence[str]) -> plt.Figure:
     """How numbers change in training: the median over replicas, in a band of its 95% interval, on logarithmic axes.
 
+    What lies outside of 1e-12 to 1e12, or has diverged, is drawn at the edge. A replica that was retired stays where it
+    was.
+
     Args:
         table: as `nalu.fit` returns it.
         columns: the numbers, a panel each; a row of panels for each task.
@@ -204,10 +207,11 @@ def learning(table: pd.DataFrame, columns: Sequence[str]) -> plt.Figure:
     titles = [f"{task}, {column}" if task else column for task in tasks for column in columns]
     figure, grid = panels(len(columns), titles, sharex=True)
     for axes, (task, column) in zip(grid, product(tasks, columns), strict=True):
-        by_model = tasks[task].groupby("model", observed=True)
-        values = {name: of.pivot(index="seed", columns="step", values=column) for name, of in by_model}
-        for name, each in values.items():
-            curves(axes, each.columns, {name: each.ffill(axis=1).clip(1e-12).fillna(np.inf).to_numpy()}, "median")
+        numbers = tasks[task][column].astype(float)
+        rows = tasks[task].assign(shown=numbers.where(np.isfinite(numbers), np.inf).clip(1e-12, 1e12))
+        for name, of in rows.groupby("model", observed=True):
+            by_step = of.pivot(index="seed", columns="step", values="shown").ffill(axis=1)
+            curves(axes, by_step.columns, {name: by_step.to_numpy()}, "median")
         axes.set(yscale="log")
     for axes in grid[-len(columns) :]:
         axes.set_xlabel("steps")

@@ -171,6 +171,10 @@ class Kernel:
         self.scratch_size = max(self.scratch_size, emitter.scratch_size)
         return emitter.emit(f"measure_{len(self.measures)}")
 
+    def __getstate__(self) -> dict[str, object]:
+        """What travels to other processes: all but the compiled library."""
+        return {name: value for name, value in vars(self).items() if name not in ("library", "_functions")}
+
     @cached_property
     def library(self) -> ctypes.CDLL:
         """The functions, compiled at the first use."""

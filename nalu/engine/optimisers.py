@@ -39,10 +39,13 @@ def optimiser(make: Callable[..., torch.optim.Optimizer]) -> Optimiser:
     """What `make(parameters, lr=...)` would return, but for its learning rate.
 
     Raises:
-        ValueError: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here.
+        ValueError: it is none of Adam, AdamW, SGD, RMSprop and Adagrad, or has an option that is not known here, or a
+            learning rate of its own.
     """
-    if getattr(make, "func", make) not in KNOWN:
+    if getattr(make, "func", make) not in list(KNOWN):
         raise ValueError(f"expected an optimizer among {[known.__name__ for known in KNOWN]}, got {make!r}")
+    if "lr" in getattr(make, "keywords", {}):
+        raise ValueError(f"optimizer: expected one whose learning rate is the recipe's lr, got {make!r}")
     made = make([torch.zeros(1, requires_grad=True)], lr=1.0)
     options, kind = made.defaults, type(made)
     for name in ("amsgrad", "maximize", "centered", "differentiable"):

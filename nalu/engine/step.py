@@ -104,15 +104,22 @@ def numbers(recipe: Recipe, steps: int) -> list[Numbers]:
 
 def _rates(network: nn.Module, recipe: Recipe) -> list[int]:
     """Which learning rate each parameter has: 0 is the recipe's own, then those of its parts; the innermost holds."""
-    found = [
-        [k for k, part in enumerate(recipe.rates, 1) if name.startswith(f"{part}.")]
-        for name, _ in network.named_parameters()
-    ]
-    if missing := [part for k, part in enumerate(recipe.rates, 1) if not any(k in each for each in found)]:
+    parts = list(recipe.rates)
+    places = {id(p): [] for p in network.parameters()}  # one that modules share has several
+    for name, p in network.named_parameters(remove_duplicate=False):
+        inside = [k for k, part in enumerate(parts, 1) if name.startswith(f"{part}.")]
+        places[id(p)].append((name, max(inside, key=lambda k: len(parts[k - 1]), default=0), inside))
+    if missing := set(range(1, 1 + len(parts))).difference(*(k for each in places.values() for *_, k in each)):
         known = [name for name, module in network.named_modules() if name and any(True for _ in module.parameters())]
-        raise ValueError(f"rates: expected names of modules, {', '.join(known)}, got {', '.join(missing)}")
-    length = [0, *map(len, recipe.rates)]
-    return [max([0, *each], key=length.__getitem__) for each in found]
+        raise ValueError(
+            f"rates: expected names of modules with parameters, {', '.join(known) or 'of which there are none'}, got "
+            f"{', '.join(parts[k - 1] for k in sorted(missing))}"
+        )
+    for each in places.values():
+        if len({rate for _, rate, _ in each}) > 1:
+            shared = " and ".join(name for name, *_ in each)
+            raise ValueError(f"rates: expected one learning rate for what modules share, got several for {shared}")
+    return [each[0][1] for each in places.values()]
 
 
 def penalty(network: nn.Module) -> Tensor:

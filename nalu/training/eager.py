@@ -40,13 +40,14 @@ class Stack:
         self.step = vmap(training_step(network, model.recipe, model.examples), (0, 0, self.data.axes, axes))
         seeds = [seed for *_, seed in model.labels]
         self.restarts = None if model.recipe.restart is None else Restarts(model, seeds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again
+            self._step(0)  # what cannot be trained says so before others are
 
     def _step(self, k: int) -> tuple[list[Tensor], list[list[Tensor]], Tensor]:
         """With the numbers of step k, on the batch that the data are at."""
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="There is a performance drop")  # where vmap takes one by one
-                return self.step(self.parameters, self.moments, self.data.batch(), [*self.numbers[k], *self.scales])
+            return self.step(self.parameters, self.moments, self.data.batch(), [*self.numbers[k], *self.scales])
         except RuntimeError as error:  # of vmap: forward has been tried before
             raise ValueError(
                 f"{self.model.name}: expected a unit that can be trained in a stack of replicas, whose gradient, "

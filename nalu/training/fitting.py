@@ -62,11 +62,14 @@ def fit(
     if not isinstance(models, Mapping):
         raise TypeError(f"models: expected functions by name, got {type(models).__name__}")
     checks.at_least(len(models), 1, "number of models")
-    seeds = {name: _seeds(each) for name, each in _by_model(seeds, models, "seeds").items()}
+    _check_names(models, "models")
+    own = isinstance(seeds, Mapping)  # else a list for all, as an iterator ends
+    seeds = _by_model({name: _seeds(each) for name, each in seeds.items()} if own else _seeds(seeds), models, "seeds")
     checks.at_least(steps, 1, "steps")
+    own = isinstance(recipe, Mapping)
     recipes = _by_model(Recipe() if recipe is None else recipe, models, "recipe")
-    for each in recipes.values():
-        refusals.recipe(each, steps)
+    for name, each in recipes.items():
+        refusals.recipe(each, steps, name if own else "")
     watch = Watch() if watch is None else watch
     if not isinstance(watch, Watch):
         raise TypeError(f"watch: expected a Watch (nalu.Watch), got {watch!r}")
@@ -75,7 +78,7 @@ def fit(
         raise ValueError(f"expected a floating-point dtype, got {dtype}")
     if dtype not in refusals.DTYPES:
         raise ValueError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
-    tasks, tests = _tasks(task, watch.tests)
+    tasks, tests = _tasks(task, watch)
     watch = replace(watch, tests=tests)
 
     start = time.perf_counter()
@@ -123,6 +126,11 @@ def _by_model(given: object, models: Mapping[str, Build], what: str) -> dict[str
     return {name: given[name] for name in models}
 
 
+def _check_names(named: Mapping[str, object], what: str) -> None:
+    if others := [name for name in named if not isinstance(name, str)]:
+        raise TypeError(f"{what}: expected names, got {', '.join(map(repr, others))}")
+
+
 def _seeds(given: object) -> list[int]:
     if not isinstance(given, Iterable):
         raise TypeError(f"seeds: expected some whole numbers, one for each replica, got {given!r}")
@@ -134,15 +142,19 @@ def _seeds(given: object) -> list[int]:
     return seeds
 
 
-def _tasks(
-    task: Task | Mapping[str, Task], tests: TestSets | Mapping[str, TestSets] | None
-) -> tuple[dict[str, Task], dict[str, TestSets]]:
+def _tasks(task: Task | Mapping[str, Task], watch: Watch) -> tuple[dict[str, Task], dict[str, TestSets]]:
     """Tasks and their test sets by the name of the task, which is empty for a single one."""
     for each in task.values() if isinstance(task, Mapping) else [task]:
         if not isinstance(each, Task):
             raise TypeError(f"task: expected one with fresh, shared and draw (nalu.tasks.Task), got {each!r}")
+    if isinstance(task, Mapping):
+        _check_names(task, "task")
+    tests = watch.tests
+    if tests and watch.by_task != isinstance(task, Mapping):
+        wanted = "one task's, by name" if watch.by_task else f"those of each task, by its name ({', '.join(task)})"
+        raise ValueError(f"tests: expected test sets, {wanted}, got {', '.join(tests)}")
     if not isinstance(task, Mapping):
-        return {"": task}, {"": tests or {}}
+        return {"": task}, {"": tests}
     checks.at_least(len(task), 1, "number of tasks")
     if len({each.shared for each in task.values()}) > 1:
         raise ValueError("expected tasks that all share their inputs or all do not, got some of either")
@@ -169,14 +181,23 @@ def _check(model: Model, batches: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Raise where a model cannot be trained, or tested."""
     replica, recipe, watch = model.replicas.take(0, 1), model.recipe, model.watch
     network = replica[0].requires_grad_(False).eval()
-    training_step(network, recipe)  # with learning rates for modules that are there
+    try:
+        training_step(network, recipe)
+    except ValueError as error:  # a learning rate for a module that is not there
+        raise ValueError(f"{model.name}: {error}") from error
+    for name, measure in watch.measures.items():
+        if not isinstance(found := measure(network), Tensor) or found.shape != ():
+            got = f"one of shape {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
+            raise ValueError(f"measure {name}: expected a tensor of one number for {model.name}, got {got}")
     for k, (key, (x, y)) in enumerate(batches.items()):
         x, y = like(x, replica.state), y.to(replica.state)
         if k == 0:  # what it looks for does not depend on the data
             refusals.trainable(replica, x, model.name, penalised=recipe.penalty is not None)
         refusals.shapes(network(x), y, recipe.loss)
         for inputs, targets in watch.tests[key].values():
-            watch.error(network(like(inputs, replica.state)).unsqueeze(0), targets.to(replica.state))
+            twice = torch.stack([network(like(inputs, replica.state))] * 2)
+            if (shape := watch.error(twice, targets.to(replica.state)).shape) != (2,):
+                raise ValueError(f"error: expected one for each of 2 replicas, of shape (2,), got {tuple(shape)}")
 
 
 def _networks(name: str, make: Build, seeds: list[int]) -> list[nn.Module]:

@@ -2,8 +2,9 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -82,14 +83,18 @@ def train(threaded: Sequence[Part], others: Sequence[Part], workers: int) -> pd.
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(run, part, partial(report, k), over) for k, part in enumerate(threaded)]
             try:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()  # raises what was raised
                 rows = [row for future in futures for row in future.result()]
             except BaseException:
                 over.set()
                 for future in futures:
                     future.cancel()
                 raise
-        for k, part in enumerate(others, len(threaded)):
-            rows += run(part, partial(report, k), over)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")  # where vmap takes one by one
+            for k, part in enumerate(others, len(threaded)):
+                rows += run(part, partial(report, k), over)
     return table(rows)
 
 

@@ -28,7 +28,7 @@ each has its own."""
 
 FORMAT = "nalu.replicas.1"
 
-GLOBAL = threading.Lock()
+GLOBAL = threading.RLock()
 """Held by who seeds torch's global generator, of which there is one for all threads."""
 
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))

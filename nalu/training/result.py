@@ -47,6 +47,11 @@ class Fit:
         return ["model", "task"] if "task" in self.table else ["model"]
 
     @property
+    def watched(self) -> list[str]:
+        """The columns of errors and measures."""
+        return [name for name in self.table if name not in COLUMNS]
+
+    @property
     def last(self) -> pd.DataFrame:
         """The last row of each replica."""
         return self.table.drop_duplicates([*self.keys, "seed"], keep="last").reset_index(drop=True)
@@ -59,21 +64,22 @@ class Fit:
 
     def chosen(self, column: str) -> pd.DataFrame:
         """Of each model, or (model, task), the last row of the replica with the least number in a column, such as an
-        error in validation; one that diverged comes after all others. `place` is where it is
-        among the replicas."""
+        error in validation; one that diverged comes after all others. `place` is where it is among the replicas."""
         rows = []
         for group in self.groups().values():
-            place = selection.chosen(group[column])
+            place = selection.chosen(group[column].astype(float).where(~group.diverged, np.inf))
             rows.append(group.iloc[[place]].assign(place=place))
         return pd.concat(rows).set_index(self.keys)
 
     def estimates(self, *columns: str, statistic: Callable[..., float] = np.mean) -> pd.DataFrame:
         """For each model, or (model, task), a statistic of the last rows in some columns (all errors and measures, if
         not given), with its 95% interval over replicas: see `nalu.estimate`."""
-        columns, groups = columns or tuple(name for name in self.table if name not in COLUMNS), self.groups()
-        return pd.DataFrame(
-            {column: {key: estimate(rows[column], statistic) for key, rows in groups.items()} for column in columns}
-        )
+        groups = self.groups()
+        found = {
+            column: {key: estimate(rows[column], statistic) for key, rows in groups.items()}
+            for column in columns or self.watched
+        }
+        return pd.DataFrame(found).rename_axis(self.keys)
 
     def network(self, model: str, seed: int, task: str | None = None) -> nn.Module:
         """One trained network, as an ordinary module of its own.
@@ -82,14 +88,16 @@ class Fit:
             KeyError: no such model, seed or task was trained.
         """
         key = model if task is None else (model, task)
+        if key not in self.replicas:
+            raise KeyError(f"expected one of {list(self.replicas)}, got {key!r}")
         seeds = self.groups()[key].seed.tolist()
         if seed not in seeds:
-            raise KeyError(f"seed {seed}: expected one of {seeds}")
+            raise KeyError(f"expected one of the seeds {seeds}, got {seed}")
         return self.replicas[key][seeds.index(seed)]
 
     def figure(self, *columns: str) -> "Figure":
-        """How errors fell (all errors and measures, if no columns are given): the median over replicas by model, in a
-        band of its 95% interval; a row for each task, a panel for each column."""
+        """How errors fell: the median over replicas by model, in a band of its 95% interval; a row for each task, a
+        panel for each column (all errors and measures, or else the loss, if not given)."""
         from nalu.book import plots  # here, for it sets the style of all figures
 
-        return plots.learning(self.table, columns or tuple(name for name in self.table if name not in COLUMNS))
+        return plots.learning(self.table, columns or self.watched or ["loss"])

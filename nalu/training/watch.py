@@ -33,12 +33,13 @@ class Watch:
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
         error: `mean_absolute_error` or `mean_squared_error` (`nalu.training.errors`), or one of your own.
         measures: by name, a function from a network to a number, taken at each checkpoint.
-        retire: given the rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
-            left as they are from then on, and have no more rows.
+        retire: given some rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
+            left as they are from then on, and have no more rows. Each row has to be judged by itself: which others are
+            given with it is not said.
 
     Raises:
-        TypeError, ValueError: checkpoints that are not a positive whole number; a test set or measure that has the name
-            of another column.
+        TypeError, ValueError: checkpoints that are not a positive whole number; a test set that is not a pair of inputs
+            and targets; a test set or measure that has the name of another column; no function where one is expected.
     """
 
     tests: TestSets | Mapping[str, TestSets] = field(default_factory=dict)
@@ -49,14 +50,46 @@ class Watch:
 
     def __post_init__(self) -> None:
         checks.at_least(self.checkpoints, 1, "checkpoints")
-        sets = [name for each in self.tests.values() if isinstance(each, Mapping) for name in each]
-        names = {*(sets if sets else self.tests)}
-        if taken := sorted(COLUMNS & {*names, *self.measures}) + sorted(names & {*self.measures}):
-            raise ValueError(f"expected test sets and measures with names of their own, got {', '.join(taken)}")
+        for name in ("tests", "measures"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise TypeError(f"{name}: expected some by name, got {given!r}")
+            object.__setattr__(self, name, dict(given))  # the caller's may change
+        for sets in self.tests.values() if self.by_task else [self.tests]:
+            _check_sets(sets)
+            if taken := sorted({*COLUMNS, *self.measures}.intersection(sets)):
+                raise ValueError(f"expected test sets with names of their own, got {', '.join(taken)}")
+        if taken := sorted(COLUMNS.intersection(self.measures)):
+            raise ValueError(f"expected measures with names of their own, got {', '.join(taken)}")
+        functions = {"error": self.error, **{f"measure {name}": each for name, each in self.measures.items()}}
+        for what, each in functions.items() | ({("retire", self.retire)} if self.retire is not None else set()):
+            if not callable(each):
+                raise TypeError(f"{what}: expected a function, got {each!r}")
+
+    @property
+    def by_task(self) -> bool:
+        """Whether there are test sets for each of several tasks."""
+        return any(isinstance(each, Mapping) for each in self.tests.values())
 
     def stops(self, steps: int) -> list[int]:
         """The steps, from 0 up to the last, at which the table has rows."""
         return sorted({0, *np.linspace(0, steps, self.checkpoints + 1).round().astype(int).tolist()})
+
+
+def _check_sets(sets: object) -> None:
+    """Raise unless these are test sets by name."""
+    if not isinstance(sets, Mapping):
+        raise TypeError(f"tests: expected test sets by name for each of the tasks, got {sets!r} for one")
+    for name, pair in sets.items():
+        if not isinstance(name, str):
+            raise TypeError(f"tests: expected names, got {name!r}")
+        if not isinstance(pair, tuple | list) or [isinstance(part, Tensor) for part in pair] != [True, True]:
+            kind = [type(part).__name__ for part in pair] if isinstance(pair, tuple | list) else type(pair).__name__
+            raise TypeError(f"tests: expected inputs and targets, a pair of tensors, got {kind} for {name}")
+        if len(pair[0]) != len(pair[1]):
+            raise ValueError(
+                f"tests: expected a target for each input, got {len(pair[1])} for {len(pair[0])} inputs in {name}"
+            )
 
 
 Columns = dict[str, Sequence[object]]

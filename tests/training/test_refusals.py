@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from helpers.settings import told
 from torch import Tensor, nn
 
-from nalu import NAU, SNMU, UNITS, Fit, Linear, benchmark, fit, stack
-from nalu.recipe import Clip, Penalty, Recipe
+from nalu import NAU, SNMU, UNITS, Fit, Linear, Watch, benchmark, fit, stack
+from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.schedules import cosine
 from nalu.tasks import Identity
 from nalu.tasks.single_module import ranges
@@ -449,6 +449,18 @@ RECIPES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: Recipe(rates={"cell": -1}), ValueError, "learning rate of cell: expected a positive, finite number, got"),
     (lambda: Recipe(rates=0.1), TypeError, r"rates: expected learning rates by the names of modules, got 0\.1"),
     (lambda: Recipe(loss=3), TypeError, "loss: expected a function of output and target, got 3"),
+    (lambda: Recipe(loss=nn.MSELoss), TypeError, "loss: expected a function of output and target, got <class"),
+    (lambda: Recipe(rates={0: 0.1}), TypeError, "rates: expected names of modules, got 0"),
+    (lambda: Recipe(optimizer="Adam"), TypeError, r"optimizer: expected one of torch\.optim, got 'Adam'"),
+    (
+        lambda: Recipe(schedule=0.5),
+        TypeError,
+        "schedule: expected a function of the share of the steps that is done, got",
+    ),
+    (lambda: Restart(every=0), ValueError, "restart every: expected at least 1, got 0"),
+    (lambda: Restart(after=2.5), TypeError, r"restart after: expected a whole number, got 2\.5"),
+    (lambda: Restart(above=math.nan), ValueError, "restart above: expected a loss, a number of at least 0, got nan"),
+    (lambda: Penalty(False), TypeError, "penalty: expected a positive number, got False"),
     (lambda: Recipe(clip=1.0), TypeError, r"clip: expected a Clip \(nalu\.recipe\.Clip\), got 1\.0"),
     (
         lambda: Recipe(penalty=cosine),
@@ -472,8 +484,106 @@ def test_recipes_that_cannot_be(make: Callable[[], object], error: type[Exceptio
 
 @pytest.mark.usefixtures("untrained")
 def test_a_rate_for_a_module_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match=r"^rates: expected names of modules, 0, 1, got cell$"):
+    with pytest.raises(ValueError, match=r"^m: rates: expected names of modules with parameters, 0, 1, got cell$"):
         fit({"m": partial(stack, NAU, [1, 2, 1])}, Identity(), Recipe(rates={"cell": 0.1}), seeds=[0], steps=1)
+
+
+FAR = torch.zeros(3, 1)
+WATCHES: list[tuple[Callable[[], object], type[Exception], str]] = [
+    (lambda: Watch(checkpoints=0), ValueError, "checkpoints: expected at least 1, got 0"),
+    (lambda: Watch([FAR]), TypeError, "tests: expected some by name, got "),
+    (
+        lambda: Watch({"far": FAR}),
+        TypeError,
+        "tests: expected inputs and targets, a pair of tensors, got Tensor for far",
+    ),
+    (lambda: Watch({"far": (FAR, FAR[1:])}), ValueError, "tests: expected a target for each input, got 2 for 3 inputs"),
+    (lambda: Watch({3: (FAR, FAR)}), TypeError, "tests: expected names, got 3"),
+    (lambda: Watch({"loss": (FAR, FAR)}), ValueError, "expected test sets with names of their own, got loss"),
+    (lambda: Watch({"t": {"seed": (FAR, FAR)}}), ValueError, "expected test sets with names of their own, got seed"),
+    (lambda: Watch({"a": (FAR, FAR)}, measures={"a": count}), ValueError, "expected test sets with names of their own"),
+    (lambda: Watch(measures={"step": count}), ValueError, "expected measures with names of their own, got step"),
+    (lambda: Watch(measures={"w": 3}), TypeError, "measure w: expected a function, got 3"),
+    (lambda: Watch(error="mse"), TypeError, "error: expected a function, got 'mse'"),
+    (lambda: Watch(retire=True), TypeError, "retire: expected a function, got True"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), WATCHES)
+def test_watches_that_cannot_be(make: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        make()
+
+
+MISFITS: dict[str, tuple[dict, str]] = {
+    "sets of tasks for one": ({"watch": Watch({"t": {"far": (FAR, FAR)}})}, "tests: expected test sets, one task's"),
+    "sets of one for tasks": (
+        {"task": {"t": Identity()}, "watch": Watch({"far": (FAR, FAR)})},
+        r"tests: expected test sets, those of each task, by its name \(t\), got far",
+    ),
+    "a task without a name": ({"task": {1: Identity()}}, "task: expected names, got 1"),
+    "a model without a name": ({"models": {8: Linear}}, "models: expected names, got 8"),
+    "an error of all replicas": (
+        {"watch": Watch({"far": (FAR, FAR)}, error=lambda o, y: (o - y).abs().mean())},
+        r"error: expected one for each of 2 replicas, of shape \(2,\), got \(\)",
+    ),
+    "an error of each point": (
+        {"watch": Watch({"far": (FAR, FAR)}, error=lambda o, y: (o - y).abs())},
+        r"error: expected one for each of 2 replicas, of shape \(2,\), got \(2, 3, 1\)",
+    ),
+    "a measure of several numbers": (
+        {"watch": Watch(measures={"v": lambda n: n.W.flatten()})}, r"measure v: .* for m, got one of shape \(1,\)"
+    ),
+    "a measure that is no tensor": ({"watch": Watch(measures={"v": lambda n: 0.5})}, r"measure v: .* got 0\.5"),
+    "an optimizer with a rate": (
+        {"recipe": Recipe(optimizer=partial(torch.optim.SGD, lr=5.0))}, "optimizer: expected one whose learning rate is"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(("settings", "message"), MISFITS.values(), ids=MISFITS)
+def test_what_does_not_fit_together(settings: dict, message: str) -> None:
+    settings = {"models": {"m": partial(Linear, 1, 1)}, "task": Identity(), "seeds": [0], "steps": 1} | settings
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        fit(**settings)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_rate_for_half_of_what_modules_share() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(1, 1), nn.Linear(1, 1)
+            self.b.weight = self.a.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x))
+
+    message = r"^m: rates: expected one learning rate for what modules share, got several for a\.weight and b\.weight$"
+    with pytest.raises(ValueError, match=message):
+        fit({"m": Tied}, Identity(), Recipe(rates={"b": 0.1}), seeds=[0], steps=1)
+
+
+def test_what_a_recipe_and_a_watch_were_made_of_may_change() -> None:
+    rates, sets = {"0": 0.1}, {"far": (FAR, FAR)}
+    recipe, watch = Recipe(rates=rates), Watch(sets)
+    rates["0"] = -1.0
+    sets["near"] = 3
+    assert recipe.rates == {"0": 0.1} and list(watch.tests) == ["far"]
+
+
+def test_a_model_that_cannot_be_trained_is_refused_before_another_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deciding(NAU):
+        def project_(self) -> None:
+            if self.W.sum().item() > 0:
+                self.W.clamp_(0, 1)
+
+    trained = []
+    monkeypatch.setattr(fitting.loop, "run", lambda *arguments: trained.append(arguments) or [])
+    with pytest.raises(ValueError, match=r"^bad: expected a unit that can be trained in a stack of replicas"):
+        fit({"good": partial(NAU, 1, 1), "bad": partial(Deciding, 1, 1)}, Identity(), seeds=[0], steps=5)
+    assert not trained
 
 
 @pytest.mark.usefixtures("untrained")

@@ -1,5 +1,7 @@
 """What is asked of a training's result: last rows, the chosen replica, estimates, one network, a figure."""
 
+import pickle
+from dataclasses import replace
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -69,10 +71,12 @@ def test_a_network_is_found_by_its_seed(run: Fit, several: Fit) -> None:
     x = torch.rand(5, 2)
     found, expected = several.network("slow", 1, "[1, 2]"), several.replicas["slow", "[1, 2]"][1]
     assert torch.equal(found(x), expected(x))
-    with pytest.raises(KeyError, match=r"seed 9: expected one of \[7, 0, 3, 5\]"):
+    with pytest.raises(KeyError, match=r"expected one of the seeds \[7, 0, 3, 5\], got 9"):
         run.network("NAC", 9)
-    with pytest.raises(KeyError, match="NMU"):
+    with pytest.raises(KeyError, match=r"expected one of \['NAC', 'one'\], got 'NMU'"):
         run.network("NMU", 7)
+    with pytest.raises(KeyError, match=r"expected one of \[\('slow', '\[1, 2\]'\), .*got 'slow'"):
+        several.network("slow", 1)
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
@@ -105,3 +109,33 @@ def test_a_figure_has_a_panel_for_each_task_and_column_and_a_line_for_each_model
     titles = [axes.get_title("left") for axes in many.axes]
     assert titles == [f"{task}, {column}" for task in TASKS for column in ("loss", "extrapolation")]
     plt.close("all")
+
+
+def test_what_diverged_is_not_chosen_and_not_drawn_at_its_last_good_error(run: Fit) -> None:
+    table = run.table[(run.table.model == "one") & run.table.seed.isin([0, 5])].reset_index(drop=True)
+    lost = (table.seed == 0) & (table.step > 4)
+    gone = replace(run, table=table.assign(far=table.far.where(~lost), diverged=lost))
+    assert gone.chosen("far").loc["one"].seed == 5
+    line = gone.figure("far").axes[0].get_lines()[0].get_ydata()
+    assert np.isfinite(line).all() and (line[3:] > 1e11).all() and (line[:3] < 100).all()
+    least = table.assign(far=np.where(lost, 1e-9, table.far), diverged=lost)  # small, but lost
+    assert replace(run, table=least).chosen("far").loc["one"].seed == 5
+    plt.close("all")
+
+
+def test_without_tests_the_figure_shows_the_loss() -> None:
+    plain = fit(MODELS, Identity(), seeds=[0], steps=4)
+    assert [axes.get_title("left") for axes in plain.figure().axes] == ["loss"]
+    plt.close("all")
+
+
+def test_a_result_travels(run: Fit) -> None:
+    twin = pickle.loads(pickle.dumps(run))
+    assert_frame_equal(twin.table, run.table)
+    assert torch.equal(twin.network("NAC", 7)(FAR), run.network("NAC", 7)(FAR))
+    assert twin.kernels["NAC"].source == run.kernels["NAC"].source
+
+
+def test_seeds_may_come_from_an_iterator() -> None:
+    found = fit(MODELS, Identity(), seeds=(seed for seed in SEEDS), steps=1)
+    assert all(rows.seed.tolist() == SEEDS for rows in found.groups().values())
