@@ -45,8 +45,8 @@ machines: .venv/.ready ## whether other processors and compilers, and node, trai
 	@$(BIN)/python tests/machines.py
 
 paper: .venv/.ready ## train what takes longer than a chapter may, and store it in nalu/book/results
-	$(BIN)/python book/paper/language.py
-	$(BIN)/python book/paper/single_module.py
+	$(BIN)/python book/tables/language.py
+	$(BIN)/python book/tables/single_module.py
 
 lab: .venv/.ready ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab

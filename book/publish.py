@@ -17,7 +17,7 @@ def publish() -> None:
     """Replace _build/html by a new build. Exits with the builder's own words where it warns or fails."""
     with alone(ROOT / "_build") as scratch:
         source = scratch / "source"
-        shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("paper", "__pycache__", ".*"))
+        shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("tables", "__pycache__", ".*"))
         shutil.copytree(ROOT / ".executed/notebooks", source / "notebooks")
         for file in ("_config.yml", "_toc.yml"):
             shutil.copy(ROOT / file, source)

@@ -9,8 +9,8 @@ from nalu.experiments.benchmarking import Benchmark, benchmark
 from nalu.experiments.sweeps import sweep
 from nalu.recipe import Clip, Penalty, Recipe, Restart
 from nalu.statistics.estimates import Estimate, estimate, rate
-from nalu.training.errors import mean_absolute_error, mean_squared_error
 from nalu.training.fitting import fit
+from nalu.training.metrics import mean_absolute_error, mean_squared_error
 from nalu.training.replicas import Replicas
 from nalu.training.result import Fit
 from nalu.training.watch import Watch

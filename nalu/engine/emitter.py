@@ -1,7 +1,7 @@
 """From a graph of one network to C in which every number is a vector of 16: a lane is a replica.
 
 1. Some nodes of the graph are stored: reductions, results, and what would otherwise be computed more than once. Each
-   is a statement, a nest of loops over its elements. All others are written into their readers (`nalu.engine.rules`).
+   is a statement, a nest of loops over its elements. All others are written into their readers (`operations.py`).
 2. Statements are put into one loop where each turn needs only what the same turn has made (`_fuse`), so that a pass
    over the batch is one loop, and what nobody reads outside of a loop lives within it, mostly in a register (`_house`).
 3. The nests are printed.
@@ -55,8 +55,7 @@ from torch import fx
 from nalu.engine import expression as c
 from nalu.engine.expression import Expression
 from nalu.engine.index import Index, Loop, flat, unflat
-from nalu.engine.optimisers import MOMENT
-from nalu.engine.rules import (
+from nalu.engine.operations import (
     COMBINED,
     CONSTANTS,
     COSTLY,
@@ -76,6 +75,7 @@ from nalu.engine.rules import (
     shape,
     term,
 )  # fmt: skip
+from nalu.engine.optimisers import MOMENT
 from nalu.engine.tracing import Unknown
 
 ALONG = 8

@@ -17,8 +17,8 @@ from nalu.recipe import Recipe
 from nalu.statistics.estimates import Estimate, estimate, rate
 from nalu.tasks.single_module import OPERATIONS, SingleModule, ranges
 from nalu.training import refusals
-from nalu.training.errors import mean_squared_error
 from nalu.training.fitting import fit
+from nalu.training.metrics import mean_squared_error
 from nalu.training.replicas import Build, Replicas, build
 from nalu.training.watch import Watch
 

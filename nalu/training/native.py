@@ -23,7 +23,7 @@ from nalu.engine.kernel import LANES, Kernel, Layout, Points, Work
 from nalu.engine.tracing import Unknown
 from nalu.training.batches import like
 from nalu.training.data import LONG, Drawn, Picked, Uniform, pooled
-from nalu.training.errors import mean_absolute_error, mean_squared_error
+from nalu.training.metrics import mean_absolute_error, mean_squared_error
 from nalu.training.models import Model
 from nalu.training.replicas import Replicas
 from nalu.training.restarts import Restarts

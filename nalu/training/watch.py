@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from nalu import checks
-from nalu.training.errors import mean_absolute_error
+from nalu.training.metrics import mean_absolute_error
 from nalu.training.replicas import Inputs
 
 TestSets = Mapping[str, tuple[Inputs, Float[Tensor, "batch out"]]]
@@ -31,7 +31,7 @@ class Watch:
         tests: by name, inputs and targets on which the error is taken at each checkpoint; or such sets for each of
             several tasks, by its name, with the same names.
         checkpoints: how often the table has a row, evenly spread up to the last step; and always one before the first.
-        error: `mean_absolute_error` or `mean_squared_error` (`nalu.training.errors`), or one of your own.
+        error: `mean_absolute_error` or `mean_squared_error` (`nalu.training.metrics`), or one of your own.
         measures: by name, a function from a network to a number, taken at each checkpoint.
         retire: given some rows of a checkpoint, in which replicas nothing that is still to come can matter. They may be
             left as they are from then on, and have no more rows. Each row has to be judged by itself: which others are

@@ -26,7 +26,7 @@ from nalu.engine.emitter import HEADERS
 from nalu.engine.kernel import array
 from nalu.recipe import Recipe, Restart
 from nalu.tasks import Identity, StaticFunction
-from nalu.training.errors import mean_squared_error
+from nalu.training.metrics import mean_squared_error
 from nalu.training.result import Fit
 
 STEPS = 200
