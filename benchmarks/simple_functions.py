@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
@@ -41,7 +42,7 @@ class Contest:
     """One kind of network on one kind of task: as the plain loop has it, and as ours builds it."""
 
     plain: Callable[[], nn.Module]
-    ours: Callable[[torch.Generator], nn.Module]
+    ours: Callable[..., nn.Module]
     tasks: Mapping[str, Task]
     seeds: int
     steps: int
@@ -54,43 +55,18 @@ def contests() -> dict[str, Contest]:
     over_time = {f: RecurrentFunction(f, sections=((0, 2), (5, 8)), batch=16) for f in FUNCTIONS}
     mlp = nn.Sequential(nn.Linear(2, 2), nn.ReLU6(), nn.Linear(2, 1))
     rnn, lstm = nn.RNN(10, 2, nonlinearity="relu", batch_first=True), nn.LSTM(10, 2, batch_first=True)
+    units = {
+        "NALU, two numbers": (partial(stack, NALU, [2, 2, 1]), two, 128, 1000),
+        "NAC, a hundred numbers": (partial(stack, NAC, [100, 2, 1]), hundred, 64, 1000),
+        "NALU, a hundred numbers": (partial(stack, NALU, [100, 2, 1]), hundred, 64, 1000),
+        "NALU, ten times": (partial(Recurrent, NALU, 10, 1), over_time, 64, 800),
+    }
     return {
-        "ReLU6, two numbers": Contest(lambda: mlp, _mlp, two, 64, 1000),
-        "NALU, two numbers": Contest(lambda: _nalu_2(None), _nalu_2, two, 128, 1000),
-        "NAC, a hundred numbers": Contest(lambda: _nac_100(None), _nac_100, hundred, 64, 1000),
-        "NALU, a hundred numbers": Contest(lambda: _nalu_100(None), _nalu_100, hundred, 64, 1000),
-        "RNN, ten times": Contest(lambda: Last(rnn), _rnn, over_time, 64, 800),
-        "LSTM, ten times": Contest(lambda: Last(lstm), _lstm, over_time, 64, 800),
-        "NALU, ten times": Contest(lambda: _nalu_10(None), _nalu_10, over_time, 64, 800),
-    }  # fmt: skip
-
-
-def _mlp(g: torch.Generator | None) -> nn.Module:
-    return MLP(2, 1, activation="ReLU6", hidden=(2,), generator=g)
-
-
-def _nalu_2(g: torch.Generator | None) -> nn.Module:
-    return stack(NALU, [2, 2, 1], generator=g)
-
-
-def _nac_100(g: torch.Generator | None) -> nn.Module:
-    return stack(NAC, [100, 2, 1], generator=g)
-
-
-def _nalu_100(g: torch.Generator | None) -> nn.Module:
-    return stack(NALU, [100, 2, 1], generator=g)
-
-
-def _rnn(g: torch.Generator | None) -> nn.Module:
-    return RNN(10, 1, generator=g)
-
-
-def _lstm(g: torch.Generator | None) -> nn.Module:
-    return LSTM(10, 1, generator=g)
-
-
-def _nalu_10(g: torch.Generator | None) -> nn.Module:
-    return Recurrent(NALU, 10, 1, generator=g)
+        "ReLU6, two numbers": Contest(lambda: mlp, partial(MLP, 2, 1, activation="ReLU6", hidden=(2,)), two, 64, 1000),
+        "RNN, ten times": Contest(lambda: Last(rnn), partial(RNN, 10, 1), over_time, 64, 800),
+        "LSTM, ten times": Contest(lambda: Last(lstm), partial(LSTM, 10, 1), over_time, 64, 800),
+        **{name: Contest(make, make, *sizes) for name, (make, *sizes) in units.items()},
+    }
 
 
 def plain(contest: Contest, steps: int) -> float:
