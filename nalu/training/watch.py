@@ -62,8 +62,8 @@ class Watch:
         if taken := sorted(COLUMNS.intersection(self.measures)):
             raise ValueError(f"expected measures with names of their own, got {', '.join(taken)}")
         functions = {"error": self.error, **{f"measure {name}": each for name, each in self.measures.items()}}
-        for what, each in functions.items() | ({("retire", self.retire)} if self.retire is not None else set()):
-            if not callable(each):
+        for what, each in (functions | {"retire": self.retire}).items():
+            if not callable(each) and (what != "retire" or each is not None):
                 raise TypeError(f"{what}: expected a function, got {each!r}")
 
     @property
