@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from nalu.book.tables import FOLDER
+from nalu.book.tables import DIGITS, FOLDER
 
 HERE = Path(__file__).parent
 
@@ -28,7 +28,7 @@ def write(table: pd.DataFrame, name: str) -> None:
     }
     path = FOLDER / f"{name}.csv"
     draft = path.with_suffix(".draft")
-    draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format="%.6g"))
+    draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format=f"%{DIGITS}"))
     os.replace(draft, path)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.seeds import seeded
 from nalu import GNALU, INALU, MCFC, NAU, NMRU, NMU, NPU, NRU, SNMU, MulMCFC, NACMul, RealNPU, SignedMulMCFC
@@ -20,7 +20,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 EPSILON = 2.0**-23  # of float32
 
 
-def made(unit: type[Unit], *sizes: int, seed: int = 0, mode: str = "eval", shaken: float = 0.0) -> Unit:
+def made(unit: type[nn.Module], *sizes: int, seed: int = 0, mode: str = "eval", shaken: float = 0.0) -> nn.Module:
     """A unit in float64, its parameters moved away from where they start."""
     network = unit(*sizes, generator=seeded(seed)).double().train(mode == "train")
     noise = seeded(100 + seed)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.seeds import seeded
+from helpers.successors import made
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
@@ -30,16 +31,6 @@ PROJECTED = [unit for unit in UNITS if hasattr(unit, "project_")]
 each_unit = pytest.mark.parametrize("unit", UNITS)
 each_network = pytest.mark.parametrize("unit", NETWORKS)
 both_modes = pytest.mark.parametrize("mode", ["train", "eval"])
-
-
-def made(unit: type[nn.Module], *sizes: int, seed: int = 0, mode: str = "train", shaken: float = 0.0) -> nn.Module:
-    """A unit in float64, its parameters moved away from where they start."""
-    network = unit(*sizes, generator=seeded(seed)).double().train(mode == "train")
-    moves = seeded(100 + seed)
-    with torch.no_grad():
-        for p in network.parameters():
-            p.add_(torch.randn(p.shape, generator=moves, dtype=p.dtype), alpha=shaken)
-    return network
 
 
 def inputs(network: nn.Module, *shape: int) -> Tensor:
@@ -207,12 +198,12 @@ def test_stacked_equals_alone(unit: type[nn.Module], mode: str) -> None:
 
 @each_unit
 def test_its_weight_is_computed_on_every_call(unit: type[Unit]) -> None:
-    network = made(unit, 3, 2)
+    network = made(unit, 3, 2, mode="train")
     if not hasattr(network, "W"):
         pytest.skip("has no W")
     before = network.W.detach().clone()
     assert network.W.requires_grad and before.isfinite().all()
-    assert before.numel() >= 3 * 2 and before.shape == made(unit, 3, 2, seed=1).W.shape
+    assert before.numel() >= 3 * 2 and before.shape == made(unit, 3, 2, seed=1, mode="train").W.shape
     (network.W**2).sum().backward()
     assert any((p.grad != 0).any() for p in network.parameters() if p.grad is not None)
     with torch.no_grad():
@@ -232,7 +223,7 @@ def test_it_has_a_recipe_for_each_operation(unit: type[Unit], operation: str) ->
 @pytest.mark.parametrize("unit", PENALISED)
 def test_its_penalty_is_a_number_of_its_parameters(unit: type[Unit]) -> None:
     for sizes, shaken in itertools.product([(1, 1), (5, 3)], [0.0, 0.7]):
-        network = made(unit, *sizes, shaken=shaken)
+        network = made(unit, *sizes, mode="train", shaken=shaken)
         penalty = network.penalty()
         assert penalty.shape == () and penalty.isfinite()
         penalty.backward()
@@ -242,11 +233,11 @@ def test_its_penalty_is_a_number_of_its_parameters(unit: type[Unit]) -> None:
 
 @pytest.mark.parametrize("unit", PROJECTED)
 def test_its_projection_is_where_it_starts_and_stays(unit: type[Unit]) -> None:
-    network = made(unit, 4, 3)
+    network = made(unit, 4, 3, mode="train")
     before = parameters(network)
     network.project_()
     assert torch.equal(parameters(network), before)
-    network = made(unit, 4, 3, shaken=3.0)
+    network = made(unit, 4, 3, mode="train", shaken=3.0)
     before = parameters(network)
     network.project_()
     once = parameters(network)
