@@ -2,7 +2,6 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
-PAGES = $$(grep -l '^jupytext:' book/*.md)
 NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get install python3-venv
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
@@ -51,11 +50,8 @@ paper: .venv/.ready ## train what takes longer than a chapter may, and store it 
 lab: .venv/.ready ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab
 
-# jupytext goes by the files' times, which a checkout sets as it likes: the text is the source, so it is made the newest.
-sync: .venv/.ready ## bring the notebooks in line with their texts in book/
-	touch $(PAGES)
-	$(BIN)/jupytext --quiet --sync $(PAGES)
-	$(BIN)/nbstripout --extra-keys metadata.language_info notebooks/*.ipynb
+sync: .venv/.ready ## make each text in book/ and its notebook the same, from the one that was edited
+	@$(BIN)/python book/pairs.py
 
 offline: book/_static/offline ## fetch the front-end files, so that the site asks nothing of other hosts
 

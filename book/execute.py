@@ -23,9 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import jupytext
+from pairs import ROOT, faults
 
-ROOT = Path(__file__).resolve().parents[1]
 LAST = "scoreboard"  # reads what all the others claim
 
 
@@ -37,34 +36,6 @@ def digest(paths: list[Path], *settings: str) -> str:
             hasher.update(f"\n{os.path.relpath(file, ROOT)}\n{file.stat().st_size}\n".encode())
             hasher.update(file.read_bytes())
     return hasher.hexdigest()
-
-
-def faults(root: Path = ROOT) -> list[str]:
-    """A line for each notebook that is not the twin of its text in book/, and for each text that lacks its twin."""
-    found = []
-    texts = {p.stem: p for p in (root / "book").glob("*.md") if "\njupytext:" in p.read_text()}
-    notebooks = {p.stem: p for p in (root / "notebooks").glob("*.ipynb")}
-    for name in sorted(texts.keys() | notebooks.keys()):
-        if name not in texts:
-            found.append(f"notebooks/{name}.ipynb has no text book/{name}.md: delete it, or write the text")
-        elif name not in notebooks:
-            found.append(f"book/{name}.md has no notebook: run `make sync`")
-        else:
-            text, twin = (
-                [
-                    (cell.cell_type, cell.source, sorted(cell.metadata.get("tags", [])))
-                    for cell in jupytext.read(p).cells
-                ]
-                for p in (texts[name], notebooks[name])
-            )
-            if text != twin:
-                at = next(
-                    (i for i, (a, b) in enumerate(zip(text, twin, strict=False)) if a != b), min(len(text), len(twin))
-                )
-                found.append(
-                    f"notebooks/{name}.ipynb differs from book/{name}.md from cell {at + 1} on: run `make sync`"
-                )
-    return found
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Tiny:
         self.root = root
         for folder in ("book", "notebooks", "nalu"):
             (root / folder).mkdir()
-        for script in ("execute.py", "publish.py"):
+        for script in ("pairs.py", "execute.py", "publish.py"):
             shutil.copy(ROOT / "book" / script, root / "book")
         (root / "requirements.txt").write_text("")
         (root / "nalu/__init__.py").write_text("VALUE = 1\n")
