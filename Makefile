@@ -6,7 +6,7 @@ NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup execute book test quick quick-notebooks quick-tests machines paper lab sync offline clean
+.PHONY: help setup execute book test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -47,8 +47,11 @@ paper: .venv/.ready ## train what takes longer than a chapter may, and store it 
 	$(BIN)/python book/tables/language.py
 	$(BIN)/python book/tables/single_module.py
 
-lab: .venv/.ready ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab
+lab: .venv/.ready ## open the chapters in JupyterLab, as copies of your own in lab/
+	@$(BIN)/python book/lab.py $(LAB)
+
+edit: sync ## open the chapters' sources in JupyterLab; saving there writes text and notebook
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab $(LAB)
 
 sync: .venv/.ready ## make each text in book/ and its notebook the same, from the one that was edited
 	@$(BIN)/python book/pairs.py
@@ -58,5 +61,5 @@ offline: book/_static/offline ## fetch the front-end files, so that the site ask
 book/_static/offline: book/offline.sh
 	bash book/offline.sh
 
-clean: ## remove what was executed and built; the environment stays
+clean: ## remove what was executed and built; the environment and your copies in lab/ stay
 	rm -rf _build .executed .executed-fast book/_static/offline

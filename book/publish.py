@@ -1,5 +1,7 @@
 """Build the site from the executed notebooks, in a scratch folder, and swap it into _build/html only when it is whole.
 
+Its download buttons lead to the readers' edition of each notebook, which is left in _build/readers, too.
+
 python book/publish.py                prints the path of the index page
 """
 
@@ -8,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from execute import ROOT, alone
+from execute import alone
+from pairs import ROOT
+from readers import EDITION, editions, gather
 
 SITE = ROOT / "_build/html"
 
@@ -16,11 +20,7 @@ SITE = ROOT / "_build/html"
 def publish() -> None:
     """Replace _build/html by a new build. Exits with the builder's own words where it warns or fails."""
     with alone(ROOT / "_build") as scratch:
-        source = scratch / "source"
-        shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("tables", "__pycache__", ".*"))
-        shutil.copytree(ROOT / ".executed/notebooks", source / "notebooks")
-        for file in ("_config.yml", "_toc.yml"):
-            shutil.copy(ROOT / file, source)
+        source = gather(scratch)
         builder = Path(sys.executable).with_name("jupyter-book")
         command = [str(builder), "build", str(source), "--path-output", str(scratch)]
         result = subprocess.run(
@@ -28,9 +28,13 @@ def publish() -> None:
         )
         if result.returncode:
             sys.exit(result.stdout)
-        if SITE.exists():
-            SITE.rename(scratch / "old")
-        (scratch / "_build/html").rename(SITE)
+        editions(source, scratch, scratch / "readers")
+        for notebook in (scratch / "_build/html/_sources/notebooks").glob("*.ipynb"):
+            shutil.copy(scratch / "readers" / notebook.name, notebook)
+        for new, old in ((scratch / "readers", EDITION), (scratch / "_build/html", SITE)):
+            if old.exists():
+                old.rename(scratch / f"old-{old.name}")
+            new.rename(old)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def configure(app: Sphinx, config: Config) -> None:
     """Set what depends on the environment, and on whether `make offline` was run."""
     theme = config.html_theme_options
     if url := os.environ.get("BOOK_REPOSITORY_URL", "").rstrip("/"):
-        branch = os.environ.get("BOOK_REPOSITORY_BRANCH", "main")
+        branch = os.environ.get("BOOK_READERS_BRANCH", "readers")  # what launch buttons open: the edition for readers
         theme.update(repository_url=url, repository_branch=branch, use_repository_button=True, use_issues_button=True)
     else:  # without an address of ours the buttons would lead to an example's
         theme.pop("launch_buttons", None)
