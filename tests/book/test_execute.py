@@ -47,7 +47,7 @@ class Tiny:
         self.root = root
         for folder in ("book", "notebooks", "nalu"):
             (root / folder).mkdir()
-        for script in ("pairs.py", "execute.py", "publish.py"):
+        for script in ("pairs.py", "execute.py", "readers.py", "publish.py"):
             shutil.copy(ROOT / "book" / script, root / "book")
         (root / "requirements.txt").write_text("")
         (root / "nalu/__init__.py").write_text("VALUE = 1\n")
@@ -59,7 +59,9 @@ class Tiny:
         """Make a page of one title and one cell, as text and as notebook."""
         text = f"{HEADER}\n# Page {name}\n\n```{{code-cell}} ipython3\n{code.strip()}\n```\n"
         (self.root / f"book/{name}.md").write_text(text)
-        jupytext.write(jupytext.reads(text, fmt="md:myst"), self.root / f"notebooks/{name}.ipynb")
+        notebook = jupytext.reads(text, fmt="md:myst")
+        notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}  # as after an execution
+        jupytext.write(notebook, self.root / f"notebooks/{name}.ipynb")
 
     def start(self, script: str = "execute.py") -> subprocess.Popen[str]:
         environment = os.environ | {"TINY": str(self.root)}
@@ -159,6 +161,7 @@ def test_a_notebook_that_differs_from_its_text_is_refused(tiny: Tiny) -> None:
 
 def test_a_site_is_published_whole_or_not_at_all(tiny: Tiny) -> None:
     config = 'title: Tiny\nauthor: Nobody\nonly_build_toc_files: true\nexecute: {execute_notebooks: "off"}\n'
+    config += "sphinx: {extra_extensions: [sphinx_tojupyter], config: {tojupyter_lang_synonyms: [ipython3]}}\n"
     (tiny.root / "_config.yml").write_text(config)
     (tiny.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters: [{file: notebooks/01-first}]\n")
     index, site = tiny.root / "book/index.md", tiny.root / "_build/html"
@@ -173,6 +176,7 @@ def test_a_site_is_published_whole_or_not_at_all(tiny: Tiny) -> None:
     assert output.splitlines()[-1] == str(site / "index.html")
     assert "First edition" in (site / "book/index.html").read_text()
     assert (site / "notebooks/01-first.html").exists()
+    assert (site / "_sources/notebooks/01-first.ipynb").read_text(encoding="utf-8").count("%load_ext nalu.book") == 1
     assert not list((tiny.root / "_build").glob("scratch-*"))
 
     index.write_text("# Second edition\n\n{ref}`nowhere`\n")  # a warning is an error, and the old site stays

@@ -191,7 +191,7 @@ def test_each_construct_becomes_plain_markdown_also_without_an_execution(small: 
     assert code.source == "1 + 1" and not code.metadata.get("jupyter")
     assert text.source.startswith("By [(1)](#equation-sum) and Fig. ")
     assert text.source.endswith("as in [the other](02-second.ipynb):\n\n```python\nnot_a_cell()\n```")
-    assert end.source == "<a id='label'></a>\n\n<a id='the-end'></a>\n\n## The end"
+    assert end.source == "<a id='the-end'></a>\n\n<a id='label'></a>\n\n## The end"
     assert solution.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
 
     made = small / "_build/readers/.made-from"
