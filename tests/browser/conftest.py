@@ -84,5 +84,7 @@ def visit(chromium: Browser, site: str) -> Iterator[Visitor]:
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository without what is built, for tests that write."""
     target = tmp_path / "copy"
-    ignore = shutil.ignore_patterns(".venv", ".git", "_build", ".executed*", "__pycache__", "offline", ".*_cache")
+    ignore = shutil.ignore_patterns(
+        ".venv", ".git", "_build", ".executed*", "lab", "__pycache__", "offline", ".*_cache"
+    )
     return shutil.copytree(ROOT, target, ignore=ignore)
