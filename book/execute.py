@@ -10,7 +10,6 @@ A notebook is stale when that digest has changed. Times of files don't count: a 
 A run that was stopped is taken up where it stood. Notebooks run one after another, for each trains on all cores itself.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -24,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jupytext
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "scoreboard"  # reads what all the others claim
@@ -42,7 +42,7 @@ def digest(paths: list[Path], *settings: str) -> str:
 def faults(root: Path = ROOT) -> list[str]:
     """A line for each notebook that is not the twin of its text in book/, and for each text that lacks its twin."""
     found = []
-    texts = {p.stem: p for p in (root / "book").glob("*.md") if "\njupytext:" in p.read_text()}
+    texts = {p.stem: p for p in (root / "book").glob("*.md") if "\njupytext:" in p.read_text(encoding="utf-8")}
     notebooks = {p.stem: p for p in (root / "notebooks").glob("*.ipynb")}
     for name in sorted(texts.keys() | notebooks.keys()):
         if name not in texts:
@@ -72,8 +72,14 @@ def alone(folder: Path, *leftovers: str) -> Iterator[Path]:
     """A scratch folder in `folder`, held by one process at a time; what a killed one left there is removed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends what this started, as Ctrl-C does
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        held = FileLock(folder / ".lock").acquire()  # waits for its turn
+    except (OSError, NotImplementedError) as error:
+        sys.exit(
+            f"cannot lock the folder {folder} ({getattr(error, 'strerror', None) or error}), as on a network drive "
+            "without locks: move the checkout to a disk of this machine"
+        )
+    with held:
         for left in folder.glob("scratch-*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-", ignore_cleanup_errors=True) as scratch:
@@ -93,7 +99,6 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     """Execute one notebook in `scratch`; put it into `folder` if it passed, print what failed if not."""
     (scratch / name / "notebooks").mkdir(parents=True)
     (scratch / name / "claims").mkdir()
-    (scratch / name / "book").symlink_to(ROOT / "book")
     copy = shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks")
     environment = os.environ | {
         "NALU_CLAIMS": str(folder / "claims" if name == LAST else scratch / name / "claims"),
@@ -101,20 +106,21 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",  # no progress bars in the book
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the home folder
+        "PYTHONUTF8": "1",  # whatever the system's encoding: not all that runs in there names its own
     }
     # Without the settings of tests/, which turn warnings of the notebook machinery into errors.
     options = ["--nbmake", "--overwrite", "--nbmake-timeout=900", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(scratch), str(copy)]
     result = subprocess.run(
-        command, env=environment, cwd=scratch, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, env=environment, cwd=scratch, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if result.returncode:
         print(result.stdout, flush=True)
         return False
     (folder / "stamps" / name).unlink(missing_ok=True)  # between here and the new stamp, a kill makes it stale
     if name != LAST:
-        claims = "".join(p.read_text() for p in sorted((scratch / name / "claims").glob("*.jsonl")))
-        (folder / f"claims/{name}.jsonl").write_text(claims)
+        claims = "".join(p.read_text(encoding="utf-8") for p in sorted((scratch / name / "claims").glob("*.jsonl")))
+        (folder / f"claims/{name}.jsonl").write_text(claims, encoding="utf-8")
     os.replace(copy, folder / f"notebooks/{name}.ipynb")
     return True
 
@@ -131,13 +137,17 @@ def execute(folder: Path) -> list[str]:
                     file.unlink()
         for name in names:
             stamp, made_from = folder / "stamps" / name, inputs(name, folder)
-            done = stamp.exists() and stamp.read_text() == made_from and (folder / f"notebooks/{name}.ipynb").exists()
+            done = (
+                stamp.exists()
+                and stamp.read_text(encoding="utf-8") == made_from
+                and (folder / f"notebooks/{name}.ipynb").exists()
+            )
             if done or (name == LAST and failed):
                 continue
             print(f"executing {name} ...", flush=True)
             start = time.perf_counter()
             if passes(name, folder, scratch):
-                stamp.write_text(made_from)
+                stamp.write_text(made_from, encoding="utf-8")
                 print(f"executing {name}: passed in {time.perf_counter() - start:.0f} s", flush=True)
             else:
                 failed.append(name)
@@ -145,6 +155,7 @@ def execute(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # what a notebook says may be more than a terminal can show
     if problems := faults():
         sys.exit("\n".join(problems))
     try:

@@ -3,6 +3,7 @@
 python book/publish.py                prints the path of the index page
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,11 @@ def publish() -> None:
         builder = Path(sys.executable).with_name("jupyter-book")
         command = [str(builder), "build", str(source), "--path-output", str(scratch)]
         result = subprocess.run(
-            [*command, "--quiet", "-W", "--keep-going"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*command, "--quiet", "-W", "--keep-going"],
+            env=os.environ | {"PYTHONUTF8": "1"},  # not all that runs in there names its encoding
+            encoding="utf-8",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         if result.returncode:
             sys.exit(result.stdout)

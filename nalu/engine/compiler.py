@@ -140,7 +140,7 @@ def _system() -> tuple[str, str]:
 def _processor() -> str:
     """What this processor can do: on one that can do less, a library for this one would crash."""
     try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
         return next(line for line in first.splitlines() if re.match(r"flags|Features|isa", line))
     except (OSError, StopIteration):
         return f"{platform.processor()} of {platform.node()}"
@@ -150,7 +150,7 @@ def _processor() -> str:
 def _libm() -> list[str]:
     """The mathematical library that Python has loaded, as a file to link with, which spares zig's stubs; or nothing."""
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     paths = (line.split(maxsplit=5)[-1] for line in lines)

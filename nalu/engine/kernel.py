@@ -33,7 +33,7 @@ def array(*shape: int, dtype: type) -> np.ndarray:
     return room[start : start + size].reshape(shape)
 
 
-ADVANCE = Path(__file__).with_name("advance.h").read_text()
+ADVANCE = Path(__file__).with_name("advance.h").read_text(encoding="utf-8")
 """C that calls a network's step."""
 
 

@@ -32,7 +32,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_a_difference_is_found_and_the_cure_is_named(copy: Path) -> None:
     text = copy / "book/scoreboard.md"
-    text.write_text(text.read_text().replace("# Scoreboard", "# Another title"))
+    text.write_text(text.read_text(encoding="utf-8").replace("# Scoreboard", "# Another title"), encoding="utf-8")
     (fault,) = faults(copy)
     assert "notebooks/scoreboard.ipynb differs from book/scoreboard.md from cell 1 on: run `make sync`" in fault
 

@@ -100,7 +100,7 @@ except KeyboardInterrupt:
 def test_an_interrupt_stops_at_once_and_leaves_nothing_running() -> None:
     environment = {**os.environ, "TQDM_DISABLE": "1"}
     command = [sys.executable, "-c", INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as program:
         try:
             assert program.stdout.readline() == "ready\n"
             time.sleep(3)
