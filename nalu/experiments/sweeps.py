@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FunctionType
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.parallel import get_active_backend
 from tqdm.auto import tqdm
@@ -65,7 +66,8 @@ def sweep(
         TypeError, ValueError: an argument out of its range; a file in the folder that no sweep wrote, or that changed
             since; something else than a table from `run`, or a table that JSON cannot hold exactly.
         OSError: the folder cannot be written.
-        RuntimeError: another sweep works in the folder; jobs failed. All others have ended and are kept by then.
+        RuntimeError: another sweep works in the folder; it lies where there are no locks; jobs failed. All others have
+            ended and are kept by then.
     """
     settings = _settings(run, grid)
     if not isinstance(version, str | int) or isinstance(version, bool):
@@ -149,8 +151,6 @@ def _digest(*lines: bytes) -> str:
 @contextmanager
 def _opened(folder: str | Path) -> Iterator[Path]:
     """The folder, which no other sweep can open meanwhile."""
-    import fcntl  # here, for not every system has it
-
     folder = checks.writable(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"expected a folder for the results, got the file {folder}")
@@ -159,14 +159,19 @@ def _opened(folder: str | Path) -> Iterator[Path]:
         draft = folder / f"{_digest()}.draft"
         draft.touch()
         draft.unlink()
-        lock = open(folder / LOCK, "a")  # noqa: SIM115
     except OSError as error:
         raise OSError(error.errno, f"cannot write results ({error.strerror})", str(folder)) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it, however this process ends
-        except BlockingIOError as error:
-            raise RuntimeError(f"another sweep works in {folder}: wait for its end, or use another folder") from error
+    try:
+        held = FileLock(folder / LOCK, timeout=0).acquire()  # the system frees it, however this process ends
+    except Timeout as error:
+        raise RuntimeError(f"another sweep works in {folder}: wait for its end, or use another folder") from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RuntimeError(
+            f"cannot lock the folder {folder} ({reason}), as on a network drive without locks: "
+            "give a folder on a disk of this machine"
+        ) from error
+    with held:
         yield folder
 
 
@@ -196,9 +201,10 @@ def _write(path: Path, head: bytes, table: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
-    entries = os.open(path.parent, os.O_RDONLY)
-    os.fsync(entries)  # the file's name is on the disk only when its folder is
-    os.close(entries)
+    if os.name == "posix":  # where the file's name is on the disk only when its folder is; Windows opens no folder
+        entries = os.open(path.parent, os.O_RDONLY)
+        os.fsync(entries)
+        os.close(entries)
 
 
 def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
