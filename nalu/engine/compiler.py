@@ -86,7 +86,9 @@ def library(source: str, *, single: bool = True, target: str = "native", compile
         flags += [f"{option}={target.replace('x86_64_v', 'x86-64-v').replace('x86_64', 'x86-64')}"]
         flags += CLANG if any(Path(word).name.startswith("clang") for word in command) else []
     machine = [sys.platform, platform.machine(), *_system(), _processor() if target == "native" else "", str(single)]
-    return _cached(source, [*command, *flags], mathematical, ".dll" if os.name == "nt" else ".so", identity + machine)
+    return _cached(
+        source, [*command, *flags], mathematical, ".dll" if sys.platform == "win32" else ".so", identity + machine
+    )
 
 
 def wasm(source: str, exports: Sequence[str]) -> bytes:
