@@ -9,7 +9,7 @@ import nalu
 
 PACKAGE = Path(nalu.__file__).parent
 MAY_IMPORT = {
-    "hall": set(),  # what lies beside the rooms: checks, schedules, streams, the recipe
+    "hall": set(),  # what lies beside the rooms: checks, schedules, streams, progress, the recipe
     "units": {"hall"},
     "tasks": {"hall"},
     "statistics": {"hall"},
