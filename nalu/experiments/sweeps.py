@@ -15,10 +15,12 @@ from types import FunctionType
 import pandas as pd
 from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from joblib.parallel import get_active_backend
-from tqdm.auto import tqdm
 
 from nalu import checks
+from nalu.experiments.fingerprints import fingerprint
+from nalu.progress import bar
 
 Run = Callable[..., pd.DataFrame]
 """Does one job: takes a setting as keywords and returns a table, as a rule of one call of `nalu.fit`."""
@@ -42,7 +44,7 @@ def sweep(
     """Run each setting of a grid as a job, and keep each job's table as soon as it ends.
 
     A sweep that was stopped is called again in the same way, and runs only the jobs that are missing. They are known by
-    the function's name and source, the version and the setting: sweeps of other functions, versions or grids may use
+    the function's name and code, the version and the setting: sweeps of other functions, versions or grids may use
     the same folder, one at a time.
 
     A job is one process, in which joblib starts no others: train replicas inside of it, on one thread (`workers=1` of
@@ -55,7 +57,9 @@ def sweep(
         grid: different settings with the same names, of values that JSON gives back as they were: finite numbers,
             strings, booleans, None, and lists and dictionaries of them.
         folder: made if it does not exist. It holds nothing but results of sweeps.
-        version: of what `run` calls: change it whenever `run` would return something else with the same source.
+        version: of what `run` calls in other modules: change it whenever `run` would return something else with the
+            same code. What it names in its own module, or in the notebook, belongs to its code: a function or class
+            that was changed and executed again is seen (see `nalu.experiments.fingerprints`).
         workers: processes; all cores if not given. One stays in this process. A cluster has its own number.
 
     Returns:
@@ -73,22 +77,21 @@ def sweep(
     if not isinstance(version, str | int) or isinstance(version, bool):
         raise TypeError(f"version: expected a string or a whole number, got {version!r}")
     workers = cpu_count() if workers is None else checks.at_least(workers, 1, "workers")
-    head = {"format": FORMAT, "run": _name(run), "source": _source(run), "version": version}
+    head = {"format": FORMAT, "run": _name(run), "code": fingerprint(run), "version": version}
     heads = [_line({**head, "setting": each}) for each in settings]
     with _opened(folder) as folder:
         paths = [folder / f"{_digest(head)}.jsonl" for head in heads]
         kept = _kept(folder)
         jobs = [(k, run, settings[k]) for k, path in enumerate(paths) if path not in kept]
         failed = {}
-        silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
-        with tqdm(total=len(paths), initial=len(paths) - len(jobs), unit=" jobs", leave=False, disable=silent) as bar:
+        with bar(len(paths), "jobs", done=len(paths) - len(jobs)) as shown:
             for k, table, error in _outcomes(jobs, workers):
                 if error:
                     failed[k] = error
                 else:
                     _write(paths[k], heads[k], table)
                     kept[paths[k]] = table
-                bar.update()
+                shown.update()
     if failed:
         first = min(failed)
         raise type(failed[first])(
@@ -130,14 +133,6 @@ def _name(run: Run) -> str:
     if run.__module__ != "__main__":
         return f"{run.__module__}.{run.__qualname__}"
     return f"{main.__spec__.name if main.__spec__ else Path(getattr(main, '__file__', 'main')).stem}.{run.__qualname__}"
-
-
-def _source(run: Run) -> str:
-    """What tells functions of one name apart, such as those of two notebooks."""
-    try:
-        return _digest(inspect.getsource(run).encode())
-    except OSError:  # typed where nothing keeps it
-        return ""
 
 
 def _line(content: object) -> bytes:
@@ -212,7 +207,11 @@ def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
     client = getattr(get_active_backend()[0], "client", None)
     if jobs and client is None:
         parallel = Parallel(min(workers, len(jobs)), return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(delayed(_attempt)(*job, os.getpid()) for job in jobs)
+        try:
+            yield from parallel(delayed(_attempt)(*job, os.getpid()) for job in jobs)
+        finally:
+            # Else they would wait for the next sweep, with modules as they are now.
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)
     elif jobs:
         # joblib's own loop waits for ever for a job that kills its workers, and repeats one whose worker dies later.
         from dask.distributed import as_completed
