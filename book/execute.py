@@ -95,6 +95,15 @@ def inputs(name: str, folder: Path) -> str:
     return digest(paths, os.environ.get("NALU_SCALE", "book"))
 
 
+def fonts_known(folder: Path) -> Path:
+    """A folder in which matplotlib has listed the machine's fonts, of which it would tell the first notebook."""
+    if not folder.exists():
+        environment = os.environ | {"MPLCONFIGDIR": str(folder)}
+        command = [sys.executable, "-c", "import matplotlib.font_manager"]
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return folder
+
+
 def passes(name: str, folder: Path, scratch: Path) -> bool:
     """Execute one notebook in `scratch`; put it into `folder` if it passed, print what failed if not."""
     (scratch / name / "notebooks").mkdir(parents=True)
@@ -106,6 +115,10 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
         "OMP_NUM_THREADS": "1",
         "TQDM_DISABLE": "1",  # no progress bars in the book
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the home folder
+        # Nothing of the home folder is read, as settings of another project's, or written, as it may be closed.
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "MPLCONFIGDIR": str(fonts_known(scratch / "matplotlib")),
         "PYTHONUTF8": "1",  # whatever the system's encoding: not all that runs in there names its own
     }
     # Without the settings of tests/, which turn warnings of the notebook machinery into errors.

@@ -194,21 +194,22 @@ def test_a_site_is_published_whole_or_not_at_all(tiny: Tiny) -> None:
     assert "First edition" in (site / "book/index.html").read_text(encoding="utf-8")
 
 
-PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-"""A system that knows no encoding but ASCII."""
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/proc/nowhere"}
+"""A system that knows no encoding but ASCII, and a home folder that not even root can make."""
 
 
-def test_any_path_and_any_system_encoding_will_do(tmp_path: Path) -> None:
+def test_any_path_and_encoding_and_home_will_do(tmp_path: Path) -> None:
     (tmp_path / "mein Büro").mkdir()
     tiny = Tiny(tmp_path / "mein Büro")
     tiny.environment |= PLAIN | {"TINY": str(tiny.root)}
     tiny.make_publishable()
     (tiny.root / "book/index.md").write_text("# Äußeres ✓\n", encoding="utf-8")
-    tiny.write("01-first", CHAPTER.format(name="01-first") + "print('✓ Größe')")
+    tiny.write("01-first", "import matplotlib.pyplot\n" + CHAPTER.format(name="01-first") + "print('✓ Größe')")
     tiny.write("02-second", "assert False, '✗ zu groß'")
     status, output = tiny.run()
     assert status == 1 and "failed: 02-second" in output and "zu gro" in output
-    assert "✓ Größe" in (tiny.root / ".executed/notebooks/01-first.ipynb").read_text(encoding="utf-8")
+    executed = (tiny.root / ".executed/notebooks/01-first.ipynb").read_text(encoding="utf-8")
+    assert "✓ Größe" in executed and '"stderr"' not in executed
     status, output = tiny.run("publish.py")
     assert status == 0, output
     assert "Äußeres ✓" in (tiny.root / "_build/html/book/index.html").read_text(encoding="utf-8")
