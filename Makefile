@@ -20,6 +20,7 @@ setup: .venv/.ready ## make the environment in .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, and $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(NO_VENV)' >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv || { echo '$(NO_VENV)' >&2; exit 1; }
+	@$(BIN)/python book/torch_build.py $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
