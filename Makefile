@@ -7,7 +7,7 @@ NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup execute book test quick quick-notebooks quick-tests machines paper lab sync offline clean
+.PHONY: help setup execute book chapter test quick quick-notebooks quick-tests machines paper lab sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -29,6 +29,10 @@ execute: .venv/.ready ## execute the notebooks that are stale, into .executed
 
 book: execute ## build the site from the executed notebooks, and print where it is
 	@$(BIN)/python book/publish.py
+
+chapter: .venv/.ready ## execute one chapter and build its page: make chapter NAME=01-identity
+	@$(BIN)/python book/execute.py .executed "$(NAME)"
+	@$(BIN)/python book/publish.py "$(NAME)"
 
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests

@@ -1,6 +1,6 @@
 """Execute the notebooks that are stale, each once, for the tests and for the book alike.
 
-    python book/execute.py [FOLDER]       FOLDER is .executed unless told
+    python book/execute.py [FOLDER [NAME]]    FOLDER is .executed unless told; NAME is the one notebook to execute
 
     FOLDER/notebooks/NAME.ipynb           the executed notebook, put there only after it passed
     FOLDER/claims/NAME.jsonl              the claims that it checked, one JSON object a line
@@ -10,6 +10,7 @@ A notebook is stale when that digest has changed. Times of files don't count: a 
 A run that was stopped is taken up where it stood. Notebooks run one after another, for each trains on all cores itself.
 """
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -138,17 +139,29 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     return True
 
 
-def execute(folder: Path) -> list[str]:
-    """Bring `folder` up to date with notebooks/. Returns the names of the notebooks that failed."""
-    names = sorted((p.stem for p in (ROOT / "notebooks").glob("*.ipynb")), key=lambda name: (name == LAST, name))
-    failed = []
+def known() -> list[str]:
+    """The names of all notebooks, in the order in which they are executed."""
+    return sorted((p.stem for p in (ROOT / "notebooks").glob("*.ipynb")), key=lambda name: (name == LAST, name))
+
+
+def checked(name: str) -> str:
+    """The name, or the end of this program if there is no such notebook."""
+    if name not in known():
+        sys.exit(f"NAME: expected one of {', '.join(known())}, got {name!r}")
+    return name
+
+
+def execute(folder: Path, only: str | None = None) -> list[str]:
+    """Bring `folder` up to date with notebooks/, or one notebook of them. Returns the names of those that failed."""
+    names, failed = known(), []
+    wanted = names if only in (None, LAST) else [only]
     with alone(folder) as scratch:
         for part in ("notebooks", "claims", "stamps"):
             (folder / part).mkdir(exist_ok=True)
             for file in (folder / part).iterdir():
                 if file.stem not in names:
                     file.unlink()
-        for name in names:
+        for name in wanted:
             stamp, made_from = folder / "stamps" / name, inputs(name, folder)
             done = (
                 stamp.exists()
@@ -169,10 +182,14 @@ def execute(folder: Path) -> list[str]:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # what a notebook says may be more than a terminal can show
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=".executed")
+    parser.add_argument("name", nargs="?", type=checked)
+    given = parser.parse_args()
     if problems := faults():
         sys.exit("\n".join(problems))
     try:
-        failures = execute(ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".executed"))
+        failures = execute(ROOT / given.folder, given.name)
     except KeyboardInterrupt:
         sys.exit("stopped: the same command goes on from here")
     if failures:

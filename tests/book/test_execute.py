@@ -73,14 +73,14 @@ class Tiny:
             "format: jb-book\nroot: book/index\nchapters: [{file: notebooks/01-first}]\n", encoding="utf-8"
         )
 
-    def start(self, script: str = "execute.py") -> subprocess.Popen[str]:
-        command = [sys.executable, str(self.root / "book" / script)]
+    def start(self, script: str = "execute.py", *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(self.root / "book" / script), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
         return subprocess.Popen(command, env=os.environ | self.environment, start_new_session=True, **pipes)
 
-    def run(self, script: str = "execute.py") -> tuple[int, str]:
+    def run(self, script: str = "execute.py", *arguments: str) -> tuple[int, str]:
         """The exit status and the output of a script."""
-        process = self.start(script)
+        process = self.start(script, *arguments)
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
@@ -192,6 +192,25 @@ def test_a_site_is_published_whole_or_not_at_all(tiny: Tiny) -> None:
     status, output = tiny.run("publish.py")
     assert status != 0 and "nowhere" in output
     assert "First edition" in (site / "book/index.html").read_text(encoding="utf-8")
+
+
+def test_a_chapter_alone_is_executed_and_published_beside_the_site(tiny: Tiny) -> None:
+    tiny.make_publishable()
+    tiny.write("02-second", CHAPTER.format(name="02-second") + "# [first](01-first.ipynb)\n")
+    (tiny.root / "book/references.md").write_text("# References\n", encoding="utf-8")
+    (tiny.root / "_build/html").mkdir(parents=True)
+    for _ in range(2):
+        assert tiny.run("execute.py", ".executed", "02-second")[0] == 0
+        status, output = tiny.run("publish.py", "02-second")
+        page = tiny.root / "_build/chapter/notebooks/02-second.html"
+        assert (status, output.splitlines()[-1]) == (0, str(page)) and "Page 02-second" in page.read_text("utf-8")
+    assert tiny.executed() == ["02-second"]
+    assert not list((tiny.root / "_build/html").iterdir()) and not list((tiny.root / "_build").glob("scratch-*"))
+
+    for arguments in (("execute.py", ".executed", "2"), ("execute.py", ".executed", ""), ("publish.py", "2")):
+        status, output = tiny.run(*arguments)
+        assert status == 1
+        assert output == f"NAME: expected one of 01-first, 02-second, scoreboard, got {arguments[-1]!r}\n"
 
 
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/proc/nowhere"}
