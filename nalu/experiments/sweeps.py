@@ -191,11 +191,14 @@ def _kept(folder: Path) -> dict[Path, bytes]:
 def _write(path: Path, head: bytes, table: bytes) -> None:
     """Write a result in one step: whenever this process is killed, the file is whole, or is not there."""
     draft = path.with_suffix(".draft")
-    with open(draft, "wb") as file:
-        file.write(b"\n".join([head, table, _line(_digest(head, table)), b""]))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    try:
+        with open(draft, "wb") as file:
+            file.write(b"\n".join([head, table, _line(_digest(head, table)), b""]))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:  # a full disk, which names no file
+        raise OSError(error.errno, f"cannot write results ({error.strerror})", str(path.parent)) from error
     if os.name == "posix":  # where the file's name is on the disk only when its folder is; Windows opens no folder
         entries = os.open(path.parent, os.O_RDONLY)
         os.fsync(entries)

@@ -240,6 +240,25 @@ def test_a_result_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(results(tmp_path)) == 6 and not list(tmp_path.glob("*.draft"))
 
 
+def test_a_full_disk_is_named_and_what_was_kept_is_whole(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = [{"n": n, "log": str(log)} for n in (1, 2, 3)]
+    real, calls_left = os.fsync, iter([True, True])  # a result, and the folder
+
+    def full(file: int) -> None:
+        if next(calls_left, False):
+            return real(file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=r"\(No space left on device\): .*kept"):
+        patch.setattr(os, "fsync", full)
+        sweep(logged, grid, tmp_path / "kept", version=1, workers=1)
+    assert len(results(tmp_path / "kept")) == 1
+    assert len(sweep(logged, grid, tmp_path / "kept", version=1, workers=1)) == 6
+    assert sorted(calls(log).values()) == [1, 1, 2]
+
+
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("how", "error", "message"),
