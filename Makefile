@@ -6,6 +6,8 @@ PAGES = $$(grep -l '^jupytext:' book/*.md)
 NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get install python3-venv
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
+# Whatever the encoding of the system: not all that is run here names its own.
+export PYTHONUTF8 := 1
 
 .PHONY: help setup execute book chapter test quick quick-notebooks quick-tests machines paper lab sync offline clean
 .DEFAULT_GOAL := help
