@@ -5,8 +5,10 @@ BIN := .venv/bin
 NO_VENV := Python cannot make an environment here. On Debian and Ubuntu: apt-get install python3-venv
 # Networks train in processes of one thread each: two threads on small tensors only wait for each other.
 export OMP_NUM_THREADS := 1
+# Whatever the encoding of the system: not all that is run here names its own.
+export PYTHONUTF8 := 1
 
-.PHONY: help setup execute book test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
+.PHONY: help setup execute book chapter test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -19,6 +21,7 @@ setup: .venv/.ready ## make the environment in .venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, and $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(NO_VENV)' >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv || { echo '$(NO_VENV)' >&2; exit 1; }
+	@$(BIN)/python book/torch_build.py $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
@@ -27,6 +30,10 @@ execute: .venv/.ready ## execute the notebooks that are stale, into .executed
 
 book: execute ## build the site from the executed notebooks, and print where it is
 	@$(BIN)/python book/publish.py
+
+chapter: .venv/.ready ## execute one chapter and build its page: make chapter NAME=01-identity
+	@$(BIN)/python book/execute.py .executed "$(NAME)"
+	@$(BIN)/python book/publish.py "$(NAME)"
 
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests

@@ -103,7 +103,8 @@ def resolved(source: Path, scratch: Path) -> dict[str, NotebookNode]:
         "-W",
     ]
     command += ["--quiet", "--keep-going", "--builder", "custom", "--custom-builder", "jupyter"]
-    result = subprocess.run(command, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    pipes = {"encoding": "utf-8", "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    result = subprocess.run(command, env=os.environ | {"PYTHONUTF8": "1"}, **pipes)
     if result.returncode:
         sys.exit(result.stdout)
     return {p.stem: nbformat.read(p, as_version=4) for p in (scratch / "_build/jupyter").glob("*/*.ipynb")}

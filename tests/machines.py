@@ -309,7 +309,7 @@ def machines() -> dict[str, Machine]:
     """By name, all that this one can be or seem."""
     found = {}
     if X86:
-        flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
         needed = {"x86_64": "", "x86_64_v3": "avx2", "x86_64_v4": "avx512vl"}
         targets = [target for target, flag in needed.items() if flag in flags]
         found |= {f"zig, {target}": Machine(zig(f"-mcpu={target}")) for target in targets}
@@ -338,7 +338,7 @@ def made_by(machine: Machine, case: Case, folder: Path) -> str:
         else:
             name = hashlib.sha256("\0".join([*machine.compile, source]).encode()).hexdigest()[:16]
             path = folder / f"{name}.c"
-            path.write_text(source)
+            path.write_text(source, encoding="utf-8")
             flags = [flag for flag in FLAGS if not flag.startswith("-O") or not any("-O" in o for o in machine.compile)]
             command = [*machine.compile, *flags, "-DALONE", "-o", str(folder / name), str(path)]
             subprocess.run(command, check=True, capture_output=True, timeout=600)
@@ -357,7 +357,7 @@ def compare(names: Sequence[str] | None = None) -> bool:
         if missing := machine.missing():
             print(f"{name} is left out, for it needs {', '.join(missing)}")
             del found[name]
-    stored = json.loads(STORED.read_text())["bits"] if STORED.exists() else {}
+    stored = json.loads(STORED.read_text(encoding="utf-8"))["bits"] if STORED.exists() else {}
     width = max(map(len, CASES))
     print(f"{STEPS:,} steps of {LANES} replicas each, against this machine ({platform.machine()}):")
     print(" " * width, "stored", *found, sep="  ")
@@ -376,7 +376,7 @@ def write() -> None:
     """What this machine makes of the cases, into the file that tests compare with."""
     found = {name: hashes(case) for name, case in CASES.items()}
     content = {"command": COMMAND, "steps": STEPS, "seeds": len(SEEDS), "bits": found}
-    STORED.write_text(json.dumps(content, indent=1) + "\n")
+    STORED.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

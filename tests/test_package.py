@@ -40,7 +40,9 @@ def test_extras_build_on_extras_that_there_are() -> None:
 def run(python: str | Path, code: str, folder: Path) -> str:
     """What code prints where neither this folder nor PYTHONPATH is on Python's path, and all training is in C."""
     environment = os.environ | {"NALU_ENGINE": "native", "NALU_CACHE": str(folder / "cache"), "TQDM_DISABLE": "1"}
-    done = subprocess.run([python, "-I", "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-I", "-c", code], cwd=folder, env=environment, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -148,7 +150,9 @@ def test_what_is_installed_works_far_from_the_checkout(wheel: Path, tmp_path: Pa
     subprocess.run([sys.executable, "-m", "pip", f"--python={python}", "install", *options, str(wheel)], check=True)
     (packages,) = [path.parent for path in home.rglob("nalu") if path.is_dir()]
     # What it depends on is taken from here. Its own editable installation is not: Python reads no .pth over a .pth.
-    (packages / "here.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
+    (packages / "here.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("-packages")), encoding="utf-8"
+    )
     where, rows, tables = run(python, INSTALLED, tmp_path).split()
     assert Path(where) == packages / "nalu" / "__init__.py" and (rows, tables) == ("18", "True")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

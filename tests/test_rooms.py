@@ -9,7 +9,7 @@ import nalu
 
 PACKAGE = Path(nalu.__file__).parent
 MAY_IMPORT = {
-    "hall": set(),  # what lies beside the rooms: checks, schedules, streams, the recipe
+    "hall": set(),  # what lies beside the rooms: checks, schedules, streams, progress, the recipe
     "units": {"hall"},
     "tasks": {"hall"},
     "statistics": {"hall"},
@@ -34,7 +34,7 @@ def room(module: str) -> str:
 def imported(path: Path) -> set[str]:
     """The modules of the package that a file imports, also within a function."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names if each.name.split(".")[0] == "nalu"}
         elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "nalu":

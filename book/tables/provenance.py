@@ -28,7 +28,8 @@ def write(table: pd.DataFrame, name: str) -> None:
     }
     path = FOLDER / f"{name}.csv"
     draft = path.with_suffix(".draft")
-    draft.write_text(f"# {json.dumps(made)}\n" + table.to_csv(index=False, float_format=f"%{DIGITS}"))
+    rows = table.to_csv(index=False, float_format=f"%{DIGITS}", lineterminator="\n")
+    draft.write_text(f"# {json.dumps(made)}\n{rows}", encoding="utf-8", newline="\n")
     os.replace(draft, path)
 
 
@@ -37,7 +38,9 @@ def _commit() -> str:
     code = ["../../nalu", ":(exclude)../../nalu/book/results"]
     try:
         commit, changes = (
-            subprocess.run(["git", *command], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+            subprocess.run(
+                ["git", *command], cwd=HERE, capture_output=True, encoding="utf-8", check=True
+            ).stdout.strip()
             for command in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *code])
         )
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository

@@ -12,11 +12,13 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +47,7 @@ __attribute__((no_builtin)) void *memcpy(void *to, const void *from, __SIZE_TYPE
 }
 """
 _locks: dict[str, Lock] = {}
+_running: set[subprocess.Popen[str]] = set()
 
 
 class NoCompiler(RuntimeError):
@@ -86,7 +89,9 @@ def library(source: str, *, single: bool = True, target: str = "native", compile
         flags += [f"{option}={target.replace('x86_64_v', 'x86-64-v').replace('x86_64', 'x86-64')}"]
         flags += CLANG if any(Path(word).name.startswith("clang") for word in command) else []
     machine = [sys.platform, platform.machine(), *_system(), _processor() if target == "native" else "", str(single)]
-    return _cached(source, [*command, *flags], mathematical, ".dll" if os.name == "nt" else ".so", identity + machine)
+    return _cached(
+        source, [*command, *flags], mathematical, ".dll" if sys.platform == "win32" else ".so", identity + machine
+    )
 
 
 def wasm(source: str, exports: Sequence[str]) -> bytes:
@@ -140,7 +145,7 @@ def _system() -> tuple[str, str]:
 def _processor() -> str:
     """What this processor can do: on one that can do less, a library for this one would crash."""
     try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
         return next(line for line in first.splitlines() if re.match(r"flags|Features|isa", line))
     except (OSError, StopIteration):
         return f"{platform.processor()} of {platform.node()}"
@@ -150,7 +155,7 @@ def _processor() -> str:
 def _libm() -> list[str]:
     """The mathematical library that Python has loaded, as a file to link with, which spares zig's stubs; or nothing."""
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     paths = (line.split(maxsplit=5)[-1] for line in lines)
@@ -205,17 +210,9 @@ def _make(source: str, command: list[str], after: list[str], suffix: str, home: 
 def _run(arguments: list[str], environment: dict[str, str], draft: str) -> None:
     """Run a compiler, which ends if we are interrupted, and raise unless it succeeds."""
     try:
-        run = subprocess.run(
-            arguments,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=LIMIT,
-        )
-        fault, said = run.returncode and f"exit status {run.returncode}", run.stdout
+        with _started(arguments, environment) as process:
+            said, _ = process.communicate(timeout=LIMIT)
+        fault = process.returncode and f"exit status {process.returncode}"
     except subprocess.TimeoutExpired:
         fault, said = f"no answer in {LIMIT} s", ""
     except OSError as error:
@@ -223,6 +220,46 @@ def _run(arguments: list[str], environment: dict[str, str], draft: str) -> None:
     if fault:
         message = "\n".join([f"expected `{shlex.join(arguments)}` to compile, got {fault}", *said.splitlines()[:20]])
         raise CompilerFailed(message.replace(draft + os.sep, "").strip())
+
+
+@contextmanager
+def _started(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A compiler, which has ended after this."""
+    with subprocess.Popen(
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # so that those that it starts can be ended with it
+    ) as process:
+        _running.add(process)
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            _running.discard(process)
+
+
+def stop() -> None:
+    """End the compilers that run for other threads of this process, to which an interrupt does not come.
+
+    Who waits for one gets `CompilerFailed`.
+    """
+    for process in list(_running):
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if os.name == "posix":
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _home() -> Path:

@@ -100,7 +100,9 @@ gradient behind a saturated function, would slow all these readings down a hundr
 LONGEST = 1500
 """Statements of one C function: beyond, compiling takes longer than it saves."""
 
-HEADERS = tuple(Path(__file__).with_name(name).read_text() for name in ("functions.h", "streams.h", "kernel.h"))
+HEADERS = tuple(
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("functions.h", "streams.h", "kernel.h")
+)
 """C that goes in front of what is emitted here."""
 
 KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long

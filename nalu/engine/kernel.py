@@ -33,7 +33,7 @@ def array(*shape: int, dtype: type) -> np.ndarray:
     return room[start : start + size].reshape(shape)
 
 
-ADVANCE = Path(__file__).with_name("advance.h").read_text()
+ADVANCE = Path(__file__).with_name("advance.h").read_text(encoding="utf-8")
 """C that calls a network's step."""
 
 
@@ -93,6 +93,7 @@ class Kernel:
         self.single = dtype == torch.float32
         self.dtype = np.float32 if self.single else np.float64
         self._target, self._compiler = target, compiler
+        self._library: ctypes.CDLL | None = None
         self.names = [name for name, _ in network.named_parameters()]
         parameters = [p.detach().to(dtype) for p in network.parameters()]
         self.sizes = [p.numel() for p in parameters]
@@ -173,12 +174,15 @@ class Kernel:
 
     def __getstate__(self) -> dict[str, object]:
         """What travels to other processes: all but the compiled library."""
-        return {name: value for name, value in vars(self).items() if name not in ("library", "_functions")}
+        return {name: value for name, value in vars(self).items() if name != "_functions"} | {"_library": None}
 
-    @cached_property
+    @property
     def library(self) -> ctypes.CDLL:
         """The functions, compiled at the first use."""
-        return ctypes.CDLL(str(library(self.source, single=self.single, target=self._target, compiler=self._compiler)))
+        if self._library is None:  # before Python 3.12, a cached_property would let one kernel compile at a time
+            path = library(self.source, single=self.single, target=self._target, compiler=self._compiler)
+            self._library = ctypes.CDLL(str(path))
+        return self._library
 
     @cached_property
     def _functions(self) -> dict[str, Callable]:

@@ -13,11 +13,14 @@ from pathlib import Path
 from types import FunctionType
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from joblib.parallel import get_active_backend
-from tqdm.auto import tqdm
 
 from nalu import checks
+from nalu.experiments.fingerprints import fingerprint
+from nalu.progress import bar
 
 Run = Callable[..., pd.DataFrame]
 """Does one job: takes a setting as keywords and returns a table, as a rule of one call of `nalu.fit`."""
@@ -41,7 +44,7 @@ def sweep(
     """Run each setting of a grid as a job, and keep each job's table as soon as it ends.
 
     A sweep that was stopped is called again in the same way, and runs only the jobs that are missing. They are known by
-    the function's name and source, the version and the setting: sweeps of other functions, versions or grids may use
+    the function's name and code, the version and the setting: sweeps of other functions, versions or grids may use
     the same folder, one at a time.
 
     A job is one process, in which joblib starts no others: train replicas inside of it, on one thread (`workers=1` of
@@ -54,7 +57,9 @@ def sweep(
         grid: different settings with the same names, of values that JSON gives back as they were: finite numbers,
             strings, booleans, None, and lists and dictionaries of them.
         folder: made if it does not exist. It holds nothing but results of sweeps.
-        version: of what `run` calls: change it whenever `run` would return something else with the same source.
+        version: of what `run` calls in other modules: change it whenever `run` would return something else with the
+            same code. What it names in its own module, or in the notebook, belongs to its code: a function or class
+            that was changed and executed again is seen (see `nalu.experiments.fingerprints`).
         workers: processes; all cores if not given. One stays in this process. A cluster has its own number.
 
     Returns:
@@ -65,28 +70,28 @@ def sweep(
         TypeError, ValueError: an argument out of its range; a file in the folder that no sweep wrote, or that changed
             since; something else than a table from `run`, or a table that JSON cannot hold exactly.
         OSError: the folder cannot be written.
-        RuntimeError: another sweep works in the folder; jobs failed. All others have ended and are kept by then.
+        RuntimeError: another sweep works in the folder; it lies where there are no locks; jobs failed. All others have
+            ended and are kept by then.
     """
     settings = _settings(run, grid)
     if not isinstance(version, str | int) or isinstance(version, bool):
         raise TypeError(f"version: expected a string or a whole number, got {version!r}")
     workers = cpu_count() if workers is None else checks.at_least(workers, 1, "workers")
-    head = {"format": FORMAT, "run": _name(run), "source": _source(run), "version": version}
+    head = {"format": FORMAT, "run": _name(run), "code": fingerprint(run), "version": version}
     heads = [_line({**head, "setting": each}) for each in settings]
     with _opened(folder) as folder:
         paths = [folder / f"{_digest(head)}.jsonl" for head in heads]
         kept = _kept(folder)
         jobs = [(k, run, settings[k]) for k, path in enumerate(paths) if path not in kept]
         failed = {}
-        silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
-        with tqdm(total=len(paths), initial=len(paths) - len(jobs), unit=" jobs", leave=False, disable=silent) as bar:
+        with bar(len(paths), "jobs", done=len(paths) - len(jobs)) as shown:
             for k, table, error in _outcomes(jobs, workers):
                 if error:
                     failed[k] = error
                 else:
                     _write(paths[k], heads[k], table)
                     kept[paths[k]] = table
-                bar.update()
+                shown.update()
     if failed:
         first = min(failed)
         raise type(failed[first])(
@@ -130,14 +135,6 @@ def _name(run: Run) -> str:
     return f"{main.__spec__.name if main.__spec__ else Path(getattr(main, '__file__', 'main')).stem}.{run.__qualname__}"
 
 
-def _source(run: Run) -> str:
-    """What tells functions of one name apart, such as those of two notebooks."""
-    try:
-        return _digest(inspect.getsource(run).encode())
-    except OSError:  # typed where nothing keeps it
-        return ""
-
-
 def _line(content: object) -> bytes:
     return json.dumps(content, sort_keys=True, allow_nan=False).encode()
 
@@ -149,8 +146,6 @@ def _digest(*lines: bytes) -> str:
 @contextmanager
 def _opened(folder: str | Path) -> Iterator[Path]:
     """The folder, which no other sweep can open meanwhile."""
-    import fcntl  # here, for not every system has it
-
     folder = checks.writable(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"expected a folder for the results, got the file {folder}")
@@ -159,14 +154,19 @@ def _opened(folder: str | Path) -> Iterator[Path]:
         draft = folder / f"{_digest()}.draft"
         draft.touch()
         draft.unlink()
-        lock = open(folder / LOCK, "a")  # noqa: SIM115
     except OSError as error:
         raise OSError(error.errno, f"cannot write results ({error.strerror})", str(folder)) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it, however this process ends
-        except BlockingIOError as error:
-            raise RuntimeError(f"another sweep works in {folder}: wait for its end, or use another folder") from error
+    try:
+        held = FileLock(folder / LOCK, timeout=0).acquire()  # the system frees it, however this process ends
+    except Timeout as error:
+        raise RuntimeError(f"another sweep works in {folder}: wait for its end, or use another folder") from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RuntimeError(
+            f"cannot lock the folder {folder} ({reason}), as on a network drive without locks: "
+            "give a folder on a disk of this machine"
+        ) from error
+    with held:
         yield folder
 
 
@@ -191,14 +191,18 @@ def _kept(folder: Path) -> dict[Path, bytes]:
 def _write(path: Path, head: bytes, table: bytes) -> None:
     """Write a result in one step: whenever this process is killed, the file is whole, or is not there."""
     draft = path.with_suffix(".draft")
-    with open(draft, "wb") as file:
-        file.write(b"\n".join([head, table, _line(_digest(head, table)), b""]))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    entries = os.open(path.parent, os.O_RDONLY)
-    os.fsync(entries)  # the file's name is on the disk only when its folder is
-    os.close(entries)
+    try:
+        with open(draft, "wb") as file:
+            file.write(b"\n".join([head, table, _line(_digest(head, table)), b""]))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:  # a full disk, which names no file
+        raise OSError(error.errno, f"cannot write results ({error.strerror})", str(path.parent)) from error
+    if os.name == "posix":  # where the file's name is on the disk only when its folder is; Windows opens no folder
+        entries = os.open(path.parent, os.O_RDONLY)
+        os.fsync(entries)
+        os.close(entries)
 
 
 def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
@@ -206,7 +210,11 @@ def _outcomes(jobs: list[tuple], workers: int) -> Iterator[Outcome]:
     client = getattr(get_active_backend()[0], "client", None)
     if jobs and client is None:
         parallel = Parallel(min(workers, len(jobs)), return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(delayed(_attempt)(*job, os.getpid()) for job in jobs)
+        try:
+            yield from parallel(delayed(_attempt)(*job, os.getpid()) for job in jobs)
+        finally:
+            # Else they would wait for the next sweep, with modules as they are now.
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)
     elif jobs:
         # joblib's own loop waits for ever for a job that kills its workers, and repeats one whose worker dies later.
         from dask.distributed import as_completed

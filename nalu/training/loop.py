@@ -1,6 +1,5 @@
 """The training loop: up to the next checkpoint, a look at the replicas, and on with those that are left."""
 
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +9,8 @@ from functools import partial
 from typing import Protocol
 
 import pandas as pd
-from tqdm.auto import tqdm
 
+from nalu.progress import bar
 from nalu.training.models import Model
 from nalu.training.watch import Columns, table
 
@@ -81,15 +80,14 @@ def train(threaded: Sequence[Part], others: Sequence[Part], workers: int) -> pd.
     over = threading.Event()
     with _progress([part.model.steps * part.size for part in (*threaded, *others)]) as report:
         with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(run, part, partial(report, k), over) for k, part in enumerate(threaded)]
             try:
+                futures = [pool.submit(run, part, partial(report, k), over) for k, part in enumerate(threaded)]
                 for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                     future.result()  # raises what was raised
                 rows = [row for future in futures for row in future.result()]
             except BaseException:
                 over.set()
-                for future in futures:
-                    future.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="There is a performance drop")  # where vmap takes one by one
@@ -100,14 +98,13 @@ def train(threaded: Sequence[Part], others: Sequence[Part], workers: int) -> pd.
 
 @contextmanager
 def _progress(sizes: Sequence[int]) -> Iterator[Callable[[int, int], None]]:
-    """A bar, and what tells it how many steps are done in which part; TQDM_DISABLE=1 silences it."""
-    silent = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # in a notebook, tqdm does not look for itself
+    """A bar, and what tells it how many steps are done in which part."""
     done, lock = [0] * len(sizes), threading.Lock()
-    with tqdm(total=sum(sizes), unit=" network steps", unit_scale=True, leave=False, disable=silent) as bar:
+    with bar(sum(sizes), "network steps", scaled=True) as shown:
 
         def report(part: int, steps: int) -> None:
             with lock:
-                bar.update(steps - done[part])
+                shown.update(steps - done[part])
                 done[part] = steps
 
         yield report

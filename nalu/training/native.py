@@ -8,7 +8,7 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from jaxtyping import Bool
 from torch import nn
 
 from nalu import checks
+from nalu.engine import compiler
 from nalu.engine.compiler import CompilerFailed, NoCompiler
 from nalu.engine.kernel import LANES, Kernel, Layout, Points, Work
 from nalu.engine.tracing import Unknown
@@ -55,8 +56,17 @@ def compiled(models: Mapping[str, Model], workers: int) -> tuple[dict[str, Kerne
             engines[name] = f"torch, for there is no C for {reason}"
         except RuntimeError as error:  # of the trace; the other way may know what to do
             engines[name] = f"torch, for its step cannot be recorded: {(str(error) or repr(error)).splitlines()[0]}"
+    futures: dict[str, Future[str | None]] = {}
     with ThreadPoolExecutor(workers) as pool:
-        problems = dict(zip(found, pool.map(_compile, found.values()), strict=True))
+        try:
+            for name, kernel in found.items():
+                futures[name] = pool.submit(_compile, kernel)
+            problems = {name: future.result() for name, future in futures.items()}
+        except BaseException:  # an interrupt, which comes to this thread alone
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures.values(), timeout=0.05).not_done:  # one of them may be about to start its compiler
+                compiler.stop()
+            raise
     if problems := {name: problem for name, problem in problems.items() if problem}:
         engines |= {name: f"torch, for {problem}" for name, problem in problems.items()}
         warnings.warn(f"training takes the slow way: {next(iter(problems.values()))}", stacklevel=3)

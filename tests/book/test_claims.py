@@ -62,7 +62,7 @@ def test_a_chapter_that_runs_again_starts_its_record_again(folder: Path) -> None
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_infinities_and_nan_are_kept_in_valid_json(folder: Path, value: float) -> None:
     Claims("01-x")("diverged", Estimate(value, 1.0, value, 5), True, paper=value, where="there", reason="both diverge")
-    assert strict((folder / "01-x.jsonl").read_text())[0]["low"] == 1.0
+    assert strict((folder / "01-x.jsonl").read_text(encoding="utf-8"))[0]["low"] == 1.0
     np.testing.assert_equal(recorded()[["ours", "low", "high", "paper"]].to_numpy(float), [[value, 1, value, value]])
 
 
@@ -70,7 +70,7 @@ def test_a_claim_that_does_not_hold_raises_and_is_not_recorded(folder: Path) -> 
     claim = Claims("01-x")
     with pytest.raises(AssertionError, match=r"does not hold: Pigs fly \(ours: 0 \[0, 0\], paper: None\)"):
         claim("Pigs fly", 0, False)
-    assert claim.made == [] and (folder / "01-x.jsonl").read_text() == ""
+    assert claim.made == [] and (folder / "01-x.jsonl").read_text(encoding="utf-8") == ""
 
 
 @pytest.mark.parametrize("holds", [math.nan, "False", 1, None, np.array([True])])
@@ -160,7 +160,7 @@ def test_a_record_cut_short_is_named(folder: Path, cut: int) -> None:
     Claims("01-x")("whole", 1, True, paper=1, where="Table 1")
     Claims("02-y")("a sentence long enough to be cut", 1, True, paper=1, where="Table 1")
     path = folder / "02-y.jsonl"
-    path.write_text(path.read_text()[:cut])
+    path.write_text(path.read_text(encoding="utf-8")[:cut], encoding="utf-8")
     with pytest.raises(ValueError, match=r"expected a whole claim on each line of .*02-y\.jsonl, got '\{"):
         recorded()
 
@@ -168,6 +168,6 @@ def test_a_record_cut_short_is_named(folder: Path, cut: int) -> None:
 @pytest.mark.parametrize("line", ["[]", "3", '{"chapter": "01-x"}'])
 def test_a_line_of_something_else_is_named(folder: Path, line: str) -> None:
     folder.mkdir()
-    (folder / "01-x.jsonl").write_text(line + "\n")
+    (folder / "01-x.jsonl").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match="expected a whole claim on each line"):
         recorded()

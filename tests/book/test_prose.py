@@ -78,7 +78,7 @@ def bare_numbers(text: str, allowed: set[float] = frozenset()) -> list[str]:
 
 @pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda page: page.stem)
 def test_no_result_is_typed_by_hand(page: Path) -> None:
-    assert bare_numbers(page.read_text(), ALLOWED.get(page.stem, set())) == []
+    assert bare_numbers(page.read_text(encoding="utf-8"), ALLOWED.get(page.stem, set())) == []
 
 
 PAGE = """---

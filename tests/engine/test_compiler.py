@@ -53,14 +53,14 @@ def zig() -> str:
 
 def script(path: Path, *lines: str) -> str:
     """A command that notes its process number and does these lines."""
-    path.write_text("\n".join(["#!/bin/sh", f"echo $$ >> {shlex.quote(f'{path}.runs')}", *lines, ""]))
+    path.write_text("\n".join(["#!/bin/sh", f"echo $$ >> {shlex.quote(f'{path}.runs')}", *lines, ""]), encoding="utf-8")
     path.chmod(0o700)
     return str(path)
 
 
 def runs(command: str) -> list[int]:
     path = Path(f"{command}.runs")
-    return [int(line) for line in path.read_text().split()] if path.exists() else []
+    return [int(line) for line in path.read_text(encoding="utf-8").split()] if path.exists() else []
 
 
 def wait(condition: Callable[[], object]) -> None:
@@ -83,14 +83,16 @@ def chaos(path: Path) -> list[float]:
 
 
 def alone() -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", ALONE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+    )
 
 
 def test_a_function_in_c_is_called(kept: Path) -> None:
     path = library(TWICE)
     assert twice(path) == 3
     assert path.is_relative_to(kept)
-    assert path.with_name("source.c").read_text().startswith(TWICE)
+    assert path.with_name("source.c").read_text(encoding="utf-8").startswith(TWICE)
 
 
 def test_functions_of_the_c_library_are_there_in_float64() -> None:
@@ -344,7 +346,7 @@ def in_node(module: bytes, folder: Path) -> Sequence[float]:
       console.log(JSON.stringify(Array.from(x)));
     });"""
     command = ["node", "-e", program, str(folder / "chaos.wasm")]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

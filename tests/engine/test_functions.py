@@ -111,7 +111,7 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 def whole(single: bool = True) -> str:
     """The source of a library with each function over arrays."""
-    headers = [(ENGINE / name).read_text() for name in ("functions.h", "streams.h")]
+    headers = [(ENGINE / name).read_text(encoding="utf-8") for name in ("functions.h", "streams.h")]
     return "\n".join([f"#define SINGLE {int(single)}", *headers, SOURCE])
 
 
@@ -203,7 +203,7 @@ def test_errors_are_bounded_everywhere(name: str) -> None:
 
 
 def test_the_header_states_the_bounds() -> None:
-    text = (ENGINE / "functions.h").read_text()
+    text = (ENGINE / "functions.h").read_text(encoding="utf-8")
     stated = dict(re.findall(r"\bv(\w+): ([\d.]+) ulp", text))
     assert stated == {name: f"{bound:.2f}" for name, bound in BOUNDS.items()}
 
@@ -378,10 +378,10 @@ def test_compilers_have_nothing_to_complain_about(
         pytest.skip("needs gcc")
     for variable in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
-    (tmp_path / "unused.c").write_text(whole(single).replace(SOURCE, ""))
+    (tmp_path / "unused.c").write_text(whole(single).replace(SOURCE, ""), encoding="utf-8")
     command = zig() if compiler == "zig" else ["gcc", "-Wno-psabi"]
     command += ["-O2", "-Wall", "-Wextra", "-fno-math-errno", "-nostdlib", "-c", "unused.c", "-o", "unused.o"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
     assert run.stdout + run.stderr == ""
 
 
@@ -417,7 +417,7 @@ def compiled(folder: Path, command: list[str], monkeypatch: pytest.MonkeyPatch) 
     """What a compiler's library makes of the inputs."""
     for variable in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
         monkeypatch.setenv(variable, str(folder))
-    (folder / "source.c").write_text(whole())
+    (folder / "source.c").write_text(whole(), encoding="utf-8")
     subprocess.run([*command, *FLAGS, "-o", str(folder / "made.so"), str(folder / "source.c")], check=True)
     return outcome(folder, [sys.executable, "-c", RUN, str(folder / "made.so")])
 
@@ -443,7 +443,7 @@ def test_zig_gives_the_same_bits_however_it_compiles(
 def test_each_x86_processor_gives_the_same_bits(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needed = {"x86_64_v2": "sse4_2", "x86_64_v3": "avx2", "x86_64_v4": "avx512vl"}.get(target)
     cpu = Path("/proc/cpuinfo")
-    if needed and not (cpu.exists() and needed in cpu.read_text()):
+    if needed and not (cpu.exists() and needed in cpu.read_text(encoding="utf-8")):
         pytest.skip(f"needs {needed}")
     assert compiled(tmp_path, [*zig(), *ZIG_X86[target]], monkeypatch) == usual()
 
@@ -459,5 +459,5 @@ def test_gcc_gives_the_same_bits(kind: str, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_webassembly_gives_the_same_bits(tmp_path: Path) -> None:
     (tmp_path / "made.wasm").write_bytes(wasm(whole(), [f"f_{name}" for name in NAMES]))
-    (tmp_path / "run.js").write_text(NODE)
+    (tmp_path / "run.js").write_text(NODE, encoding="utf-8")
     assert outcome(tmp_path, ["node", str(tmp_path / "run.js"), str(tmp_path / "made.wasm")]) == usual()

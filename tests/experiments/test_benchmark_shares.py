@@ -113,7 +113,7 @@ def test_beside_the_units_of_the_book(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tables, "FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match=f"expected the stored results at {path}, got no file; `make paper`"):
         OURS.beside()
-    path.write_text("# made by hand\n" + OTHERS.to_csv(index=False))
+    path.write_text("# made by hand\n" + OTHERS.to_csv(index=False), encoding="utf-8")
     assert_frame_equal(stored("single_module"), OTHERS.reset_index(drop=True))
     assert_beside(OURS.beside())
 

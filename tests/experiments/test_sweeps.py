@@ -1,6 +1,6 @@
 """A sweep keeps what ended, runs only what is missing, and returns the same table however it came to it."""
 
-import fcntl
+import errno
 import importlib
 import json
 import linecache
@@ -20,6 +20,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from helpers.jobs import MANY, calls, dying, failing, job, logged, other, processes, training
 from pandas.testing import assert_frame_equal
 
@@ -160,7 +161,9 @@ def test_another_function_of_the_same_name_is_another_job(tmp_path: Path, monkey
     for n in (1, 2, 1):
         path = tmp_path / f"{n}" / "swept_twice.py"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"import pandas as pd\n\ndef run():\n    return pd.DataFrame({{'value': [{n}]}})\n")
+        path.write_text(
+            f"import pandas as pd\n\ndef run():\n    return pd.DataFrame({{'value': [{n}]}})\n", encoding="utf-8"
+        )
         linecache.clearcache()
         with monkeypatch.context() as patch:
             patch.syspath_prepend(path.parent)
@@ -191,11 +194,25 @@ def test_two_sweeps_in_one_folder_do_not_mix(tmp_path: Path) -> None:
 
 def test_another_sweep_waits_its_turn(tmp_path: Path) -> None:
     sweep(job, GRID, tmp_path, version=1, workers=1)
-    with open(tmp_path / ".lock") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(RuntimeError, match=f"another sweep works in {tmp_path}: wait for its end"):
-            sweep(other, GRID, tmp_path, version=1, workers=1)
+    message = f"another sweep works in {tmp_path}: wait for its end"
+    with FileLock(tmp_path / ".lock"), pytest.raises(RuntimeError, match=message):
+        sweep(other, GRID, tmp_path, version=1, workers=1)
     assert len(sweep(other, GRID, tmp_path, version=1, workers=1)) == 6
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock"), OSError(errno.ENOTSUP, "")]
+)
+def test_a_folder_without_locks_is_named(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network drives are."""
+
+    def refuse(lock: FileLock, *_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(RuntimeError, match=f"cannot lock the folder {tmp_path} .*: give a folder on a disk of this"):
+        sweep(job, GRID, tmp_path, version=1, workers=1)
+    assert not results(tmp_path)
 
 
 def test_half_a_draft_is_no_result(tmp_path: Path, log: Path) -> None:
@@ -221,6 +238,25 @@ def test_a_result_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Mo
     assert not results(tmp_path) and len(list(tmp_path.glob("*.draft"))) == 1
     assert len(sweep(job, GRID, tmp_path, version=1, workers=1)) == 12
     assert len(results(tmp_path)) == 6 and not list(tmp_path.glob("*.draft"))
+
+
+def test_a_full_disk_is_named_and_what_was_kept_is_whole(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = [{"n": n, "log": str(log)} for n in (1, 2, 3)]
+    real, calls_left = os.fsync, iter([True, True])  # a result, and the folder
+
+    def full(file: int) -> None:
+        if next(calls_left, False):
+            return real(file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=r"\(No space left on device\): .*kept"):
+        patch.setattr(os, "fsync", full)
+        sweep(logged, grid, tmp_path / "kept", version=1, workers=1)
+    assert len(results(tmp_path / "kept")) == 1
+    assert len(sweep(logged, grid, tmp_path / "kept", version=1, workers=1)) == 6
+    assert sorted(calls(log).values()) == [1, 1, 2]
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -310,12 +346,12 @@ def another_name(path: Path) -> Path:
 
 
 def of_a_reader(path: Path) -> Path:
-    (path.parent / "notes.txt").write_text("mine")
+    (path.parent / "notes.txt").write_text("mine", encoding="utf-8")
     return path.parent / "notes.txt"
 
 
 def draft_of_a_reader(path: Path) -> Path:
-    (path.parent / "notes.draft").write_text("mine")
+    (path.parent / "notes.draft").write_text("mine", encoding="utf-8")
     return path.parent / "notes.draft"
 
 
@@ -445,7 +481,7 @@ def test_a_script_may_hold_the_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     script = tmp_path / "swept_script.py"
-    script.write_text(SCRIPT)
+    script.write_text(SCRIPT, encoding="utf-8")
     subprocess.run([sys.executable, script, tmp_path / "kept", "2"], check=True)
     monkeypatch.syspath_prepend(tmp_path)
     import swept_script

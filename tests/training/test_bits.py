@@ -350,7 +350,7 @@ def builds() -> list[tuple[str, str | None]]:
     """Targets and compilers that this machine can run, beside its own."""
     cpu = Path("/proc/cpuinfo")
     found: list[tuple[str, str | None]] = [("x86_64", None)] if X86 else []
-    if X86 and cpu.exists() and "avx2" in cpu.read_text():
+    if X86 and cpu.exists() and "avx2" in cpu.read_text(encoding="utf-8"):
         found.append(("x86_64_v3", None))
     return found + [("native", compiler) for compiler in ("gcc", "clang") if shutil.which(compiler)]
 
@@ -383,7 +383,7 @@ def what_differs(what: str) -> str:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_bits_are_those_that_are_stored(case: Case) -> None:
-    stored = json.loads(STORED.read_text())
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
     assert (stored["steps"], stored["seeds"]) == (machines.STEPS, len(machines.SEEDS))
     assert case.name in stored["bits"], f"run `{COMMAND}`"
     expected, got = stored["bits"][case.name], hashes(case)
@@ -393,7 +393,7 @@ def test_bits_are_those_that_are_stored(case: Case) -> None:
 
 
 def test_each_case_is_stored() -> None:
-    assert list(json.loads(STORED.read_text())["bits"]) == list(CASES), f"run `{COMMAND}`"
+    assert list(json.loads(STORED.read_text(encoding="utf-8"))["bits"]) == list(CASES), f"run `{COMMAND}`"
 
 
 def test_hashes_see_one_bit_and_no_nan() -> None:

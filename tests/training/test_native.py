@@ -1,10 +1,6 @@
-"""Which way a model is trained, what happens without a compiler, and what an interrupt leaves."""
+"""Which way a model is trained, and what happens without a compiler."""
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -74,39 +70,3 @@ def test_without_a_compiler_it_says_so_and_trains(
     monkeypatch.setenv("CC", "zig")
     fast = fit({"Tanh": tanh}, Identity(), **SETTING)
     torch.testing.assert_close(run.replicas["Tanh"].state, fast.replicas["Tanh"].state, rtol=1e-4, atol=1e-6)
-
-
-INTERRUPTED = """
-import signal, sys, threading, torch
-from functools import partial
-from nalu import MLP, Recipe, Watch, fit
-from nalu.tasks import Identity
-
-def run(steps):
-    make = partial(MLP, 1, 1, activation="Tanh")
-    return fit({"Tanh": make}, Identity(), Recipe(lr=1e-2), seeds=range(40), steps=steps, watch=Watch(checkpoints=1))
-
-expected = run(50).replicas["Tanh"].state
-print("ready", flush=True)
-try:
-    run(10_000_000)
-except KeyboardInterrupt:
-    again = run(50).replicas["Tanh"].state
-    workers = [thread.name for thread in threading.enumerate() if "Pool" in thread.name]
-    print("stopped", len(workers), torch.equal(again, expected), flush=True)
-"""
-
-
-def test_an_interrupt_stops_at_once_and_leaves_nothing_running() -> None:
-    environment = {**os.environ, "TQDM_DISABLE": "1"}
-    command = [sys.executable, "-c", INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
-        try:
-            assert program.stdout.readline() == "ready\n"
-            time.sleep(3)
-            program.send_signal(signal.SIGINT)
-            start = time.monotonic()
-            said = program.stdout.readline().split()
-            assert said == ["stopped", "0", "True"] and time.monotonic() - start < 10
-        finally:
-            program.kill()

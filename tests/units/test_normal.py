@@ -35,5 +35,5 @@ def test_they_are_the_same_whatever_the_processor_can_do() -> None:
     numbers = normal.drawn(7, 33, mean=0.5, deviation=0.2, generator=torch.Generator().manual_seed(3))
     expected = hashlib.sha256(numbers.numpy().tobytes()).hexdigest()
     command, environment = [sys.executable, "-c", PRINTED], {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split() == ["DEFAULT", expected]

@@ -77,7 +77,7 @@ def test_a_readers_unit_is_not_one_of_the_book() -> None:
 
 @pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Unit]]:
-    (tmp_path / "made_up.py").write_text(MADE_UP)
+    (tmp_path / "made_up.py").write_text(MADE_UP, encoding="utf-8")
     monkeypatch.setattr(units, "__path__", [*units.__path__, str(tmp_path)])
     *known, made_up = units._published()
     assert tuple(known) == UNITS and made_up.__name__ == "MadeUp"
@@ -115,7 +115,7 @@ def test_a_new_unit_is_benchmarked_beside_the_others(made_up: type[Unit]) -> Non
 
 def faults(of: tuple[type[Unit], ...]) -> list[str]:
     """What to do to the table of units in the README."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = [re.split(r" *(?<!\\)\| *", line)[1:5] for line in text.splitlines() if "](nalu/units/" in line]
     found = []
     for unit in of:
@@ -144,7 +144,7 @@ def page() -> list[str]:
 def test_readme_has_all_units() -> None:
     found = faults(UNITS)
     assert not found, "\n".join(["in README.md, in the table of units:", *found])
-    named = re.findall(r"\]\((nalu/units/\w+\.py)\)", (ROOT / "README.md").read_text())
+    named = re.findall(r"\]\((nalu/units/\w+\.py)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
@@ -162,7 +162,7 @@ def test_its_paper_is_in_the_references(paper: Paper) -> None:
     def plain(text: str) -> str:
         return re.sub(r"[^\w\s=,./:]", "", unicodedata.normalize("NFD", text))
 
-    entries = plain((ROOT / "book/references.bib").read_text()).split("\n\n")
+    entries = plain((ROOT / "book/references.bib").read_text(encoding="utf-8")).split("\n\n")
     author = plain(paper.authors.split()[0])
     mine = [entry for entry in entries if f"author = {author}," in entry and f"year = {paper.year}" in entry]
     assert [entry for entry in mine if (paper.url or "") in entry], f"add {paper} to book/references.bib"
