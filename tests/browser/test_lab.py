@@ -90,8 +90,9 @@ def test_chapter_one_runs_its_slider_moves_and_an_edit_reaches_the_text(lab: str
     assert page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
 
     scope = page.locator(".widget-vbox", has=page.locator(".noUi-handle")).first
-    picture, readout = scope.locator("img.widget-image:visible"), scope.locator(".widget-readout")
+    picture, readout = scope.locator(".widget-html img:visible"), scope.locator(".widget-readout")
     picture.wait_for()
+    assert picture.get_attribute("alt").startswith("test range ±5. ")
     before, read_before = picture.screenshot(), readout.inner_text()
     scope.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
