@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from nalu import checks
-from nalu.book.descriptions import description as words_of
 
 with checks.extra("plots", "sliders"):
     import ipywidgets as widgets
@@ -15,6 +14,8 @@ with checks.extra("plots", "sliders"):
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
     from PIL import Image
+
+    from nalu.book.descriptions import description as words_of
 
 Value = TypeVar("Value")
 
