@@ -57,10 +57,10 @@ sync: .venv/.ready ## bring the notebooks in line with their texts in book/
 	$(BIN)/jupytext --quiet --sync $(PAGES)
 	$(BIN)/nbstripout --extra-keys metadata.language_info notebooks/*.ipynb
 
-offline: book/_static/offline ## fetch the front-end files, so that the site asks nothing of other hosts
+offline: book/_static/offline tests/browser/axe ## fetch the front-end files, so that the site asks nothing of other hosts
 
-book/_static/offline: book/offline.sh
+book/_static/offline tests/browser/axe: book/offline.sh
 	bash book/offline.sh
 
 clean: ## remove what was executed and built; the environment stays
-	rm -rf _build .executed .executed-fast book/_static/offline
+	rm -rf _build .executed .executed-fast book/_static/offline tests/browser/axe
