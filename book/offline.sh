@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Fetch the front-end files that pages need (widgets and math), so that the site asks nothing of other hosts.
+# Fetch the front-end files that pages need (widgets and math), so that the site asks nothing of other hosts; and axe,
+# with which a test looks for what keeps readers out, beside the tests.
 set -euo pipefail
 cd "$(dirname "$0")"
 command -v npm >/dev/null || { echo "npm is needed. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for package in @jupyter-widgets/html-manager@1.0.15 requirejs@2.3.8 mathjax@3.2.2; do
+for package in @jupyter-widgets/html-manager@1.0.15 requirejs@2.3.8 mathjax@3.2.2 axe-core@4.14.1; do
   archive=$(cd "$scratch" && npm pack --silent "$package")
   tar -xzf "$scratch/$archive" -C "$scratch"
   mv "$scratch/package" "$scratch/$(basename "${package%@*}")"
@@ -20,3 +21,5 @@ rm -rf _static/offline
 mkdir -p _static
 mv "$new" _static/offline
 touch _static/offline
+mkdir -p ../tests/browser/axe
+mv "$scratch/axe-core/axe.min.js" ../tests/browser/axe

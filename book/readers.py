@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw
 EDITION = ROOT / "_build/readers"
 WITHOUT_CODE = ("references",)  # pages of the site that notebooks link to
 PASTED = "application/papermill.record/"  # what is glued into text, and shown nowhere else
+WIDGET, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 UNKNOWN = "…"
 STAMP = ".made-from"
 ANCHORS = r"(<a [^>]*></a>\s*)*"
@@ -149,7 +150,20 @@ def anchored(cells: list[NotebookNode]) -> None:
                 cell.source = f"<a id='{name}'></a>\n\n{cell.source}"
 
 
-def folded(cell: NotebookNode) -> NotebookNode:
+def still(output: NotebookNode, state: dict) -> NotebookNode:
+    """An output, and where it is a slider over figures, with one of them for what shows no widgets, such as a forge."""
+    if WIDGET in output.get("data", {}):
+        waiting, frames = [output.data[WIDGET]["model_id"]], []
+        while waiting:
+            model = state.get(waiting.pop().removeprefix("IPY_MODEL_"), {}).get("state", {})
+            waiting += model.get("children", [])
+            frames += re.findall(r'src="data:image/png;base64,([^"]+)"', str(model.get("value", "")))
+        if frames:
+            output.data["image/png"] = frames[len(frames) // 2]  # says more than the first
+    return output
+
+
+def folded(cell: NotebookNode, state: dict | None = None) -> NotebookNode:
     """A code cell with its outputs, as the site shows it: hidden there is folded here, in JupyterLab and Colab."""
     tags = cell.metadata.get("tags", [])
     hides_code, hides_output = "hide-input" in tags or "hide-cell" in tags, "hide-output" in tags or "hide-cell" in tags
@@ -158,7 +172,11 @@ def folded(cell: NotebookNode) -> NotebookNode:
         metadata["jupyter"] = {"source_hidden": hides_code, "outputs_hidden": hides_output}
     if hides_code:
         metadata["cellView"] = "form"  # Colab's
-    shown = [output for output in cell.outputs if not any(kind.startswith(PASTED) for kind in output.get("data", {}))]
+    shown = [
+        still(output, state or {})
+        for output in cell.outputs
+        if not any(kind.startswith(PASTED) for kind in output.get("data", {}))
+    ]
     new = {"metadata": metadata, "outputs": shown, "execution_count": cell.execution_count}
     return nbformat.v4.new_code_cell(cell.source, **new)
 
@@ -173,10 +191,11 @@ def edition(page: NotebookNode, executed: NotebookNode | None) -> NotebookNode:
     if [cell.source.strip() for cell in page.cells if cell.cell_type == "code"] != [c.source.strip() for c in code]:
         raise ValueError(f"{page.metadata.get('title')}: the code of the resolved page is not that of the notebook")
     rest = iter(code)
+    state = executed.metadata.get("widgets", {}).get(STATE, {}).get("state", {}) if executed else {}
     cells: list[NotebookNode] = []
     for kind, group in itertools.groupby(page.cells, key=lambda cell: cell.cell_type):
         if kind == "code":
-            cells += [folded(next(rest)) for _ in group]
+            cells += [folded(next(rest), state) for _ in group]
         else:
             pieces = divided([plain(cell.source) for cell in group])
             cells += [nbformat.v4.new_markdown_cell(piece) for piece in pieces]

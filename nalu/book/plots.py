@@ -1,6 +1,6 @@
 """The few kinds of figure of the book, in one style and with one colour for each unit.
 
-Importing this module sets the style.
+Each says in words what it draws (`describe`), with its numbers. Importing this module sets the style.
 """
 
 import random
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from nalu import checks
+from nalu.book.descriptions import describe, listed, number
 from nalu.statistics.estimates import Estimate
 
 with checks.extra("plots", "figures"):
@@ -90,6 +91,8 @@ def curves(
     """
     reduce = {"mean": np.mean, "median": np.median}[statistic]
     x = np.asarray(x).ravel()
+    places = sorted({0, len(x) // 2, len(x) - 1})
+    said = []
     for (name, rows), style in zip(values.items(), STYLES * len(values), strict=False):
         low, high = rows.min(0), rows.max(0)
         if len(rows) > 1:
@@ -99,9 +102,11 @@ def curves(
                 (rows[:, ~same],), reduce, axis=0, n_resamples=1_000, method="percentile", rng=np.random.default_rng(0)
             ).confidence_interval
             low[~same], high[~same] = ci.low, ci.high
-        colour = COLOURS[name]
+        colour, line = COLOURS[name], reduce(rows, axis=0)
         axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(x, reduce(rows, axis=0), color=colour, linestyle=style, label=name)
+        axes.plot(x, line, color=colour, linestyle=style, label=name)
+        said.append(f"{name} {', '.join(number(line[place]) for place in places)}")
+    describe(axes, f"{statistic} at {', '.join(number(x[place]) for place in places)}: {'; '.join(said)}")
 
 
 def dots(axes: Axes, estimates: Mapping[str, Estimate], label: str) -> None:
@@ -115,6 +120,7 @@ def dots(axes: Axes, estimates: Mapping[str, Estimate], label: str) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(label)
     axes.grid(axis="y", visible=False)
+    describe(axes, f"{label}, largest first: {listed({name: estimates[name].value for name in reversed(order)})}")
 
 
 def strips(axes: Axes, values: Mapping[str, ArrayLike], chosen: Mapping[str, int], limits: tuple[float, float]) -> None:
@@ -127,18 +133,27 @@ def strips(axes: Axes, values: Mapping[str, ArrayLike], chosen: Mapping[str, int
         chosen: by model, the index of the replica to ring.
     """
     low, high = limits
+    medians = {}
     for row, (name, numbers) in enumerate(values.items()):
         numbers = np.nan_to_num(np.asarray(numbers, dtype=float), nan=np.inf).clip(low, high)
         colour = COLOURS[name.split(",")[0]]
         heights = row + np.linspace(-0.3, 0.3, len(numbers))  # in the order of the seeds, so that none hides another
         axes.plot(numbers, heights, "o", color=colour, markersize=3, alpha=0.45, markeredgewidth=0)
-        axes.plot([np.median(numbers)] * 2, [row - 0.4, row + 0.4], color=colour, linewidth=2.5)
+        medians[name] = np.median(numbers)
+        axes.plot([medians[name]] * 2, [row - 0.4, row + 0.4], color=colour, linewidth=2.5)
         if name in chosen:
             r = chosen[name]
             axes.plot(numbers[r], heights[r], "o", mfc="none", mec="0.1", markersize=8, markeredgewidth=1.5)
     axes.set_yticks(range(len(values)), list(values))
     axes.set(xscale="log", xlim=(low / 2, high * 2), ylim=(len(values) - 0.4, -0.6))
     axes.grid(axis="y", visible=False)
+    describe(axes, f"median {'; '.join(f'{name} {_within(limits, value)}' for name, value in medians.items())}")
+
+
+def _within(limits: tuple[float, float], value: float) -> str:
+    """A number that was drawn at the edge if it lies beyond."""
+    beyond = " or less" if value <= limits[0] else " or more" if value >= limits[1] else ""
+    return number(value) + beyond
 
 
 def strip_panels(
@@ -164,6 +179,11 @@ def strip_panels(
         axes.axvline(threshold, color="0.3", linestyle="--", linewidth=1)
     for axes in grid[-2:]:
         axes.set_xlabel(label)
+    within = {model: [] for _, model in values}
+    for (_, model), numbers in values.items():
+        within[model].extend(np.asarray(numbers) <= threshold)
+    shares = ", ".join(f"{model} {np.mean(each):.0%}" for model, each in within.items())
+    describe(figure, f"Share of replicas not beyond the dashed line at {number(threshold)} {label}: {shares}")
     return figure
 
 
@@ -190,6 +210,7 @@ def shares(grids: Mapping[str, pd.DataFrame], columns: int = 2) -> plt.Figure:
         axes.tick_params(left=False, bottom=False, labelsize=7)
         axes.tick_params(axis="y", rotation=0)
         axes.tick_params(axis="x", rotation=90)
+        describe(axes, f"mean of each row, in percent: {listed((100 * grid).mean(axis=1))}")
     return figure
 
 
@@ -209,9 +230,9 @@ def learning(table: pd.DataFrame, columns: Sequence[str]) -> plt.Figure:
     for axes, (task, column) in zip(grid, product(tasks, columns), strict=True):
         numbers = tasks[task][column].astype(float)
         rows = tasks[task].assign(shown=numbers.where(np.isfinite(numbers), np.inf).clip(1e-12, 1e12))
-        for name, of in rows.groupby("model", observed=True):
-            by_step = of.pivot(index="seed", columns="step", values="shown").ffill(axis=1)
-            curves(axes, by_step.columns, {name: by_step.to_numpy()}, "median")
+        by_step = rows.pivot(index=["model", "seed"], columns="step", values="shown").ffill(axis=1)
+        models = by_step.groupby("model", observed=True, sort=False)
+        curves(axes, by_step.columns, {name: of.to_numpy() for name, of in models}, "median")
         axes.set(yscale="log")
     for axes in grid[-len(columns) :]:
         axes.set_xlabel("steps")

@@ -1,5 +1,7 @@
 """Sliders that move without a kernel: on the static page, in JupyterLab and in Colab, from one cell."""
 
+import base64
+import html
 import io
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -12,6 +14,8 @@ with checks.extra("plots", "sliders"):
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
     from PIL import Image
+
+    from nalu.book.descriptions import description as words_of
 
 Value = TypeVar("Value")
 
@@ -30,13 +34,17 @@ def flipbook(
     slider reads at a value: a format string, or a function. `dpi` is in dots per inch of figure; 144 is sharp on a
     phone, and most frames stay under 40 KB. Make it the last line of a cell.
 
+    The alternative text of a frame is what `describe` and the functions of `nalu.book.plots` said of its figure, after
+    what the slider reads.
+
     Raises ValueError where `values` is empty, TypeError where `draw` returns neither, or now one and now the other.
     """
     values = list(values)
     if not values:
         raise ValueError("flipbook expects at least one value to draw a figure at, and got none")
-    frames = _frames([_drawn(draw, value) for value in values], dpi)
     read = label if callable(label) else label.format
+    names = [f"{description} {read(value)}" for value in values]
+    frames = _frames([_drawn(draw, value) for value in values], names, dpi)
     slider = widgets.SelectionSlider(
         options=[(read(value), i) for i, value in enumerate(values)],
         description=description,
@@ -59,20 +67,28 @@ def _drawn(draw: Callable[[Value], Figure | str], value: Value) -> Figure | str:
     return drawn
 
 
-def _frames(drawn: list[Figure] | list[str], dpi: int) -> list[widgets.Image] | list[widgets.HTML]:
+def _frames(drawn: list[Figure] | list[str], names: list[str], dpi: int) -> list[widgets.HTML]:
     texts = [isinstance(frame, str) for frame in drawn]
     if all(texts):
         return [widgets.HTML(text) for text in drawn]
     if any(texts):
         raise TypeError("draw is expected to return figures or texts, and returned some of either")
     crop = Bbox.union([figure.get_tightbbox() for figure in drawn]).padded(0.1)  # one for all, so that none jumps
-    return [_image(figure, crop, dpi) for figure in drawn]
+    return [_image(figure, name, crop, dpi) for figure, name in zip(drawn, names, strict=True)]
 
 
-def _image(figure: Figure, crop: Bbox, dpi: int) -> widgets.Image:
-    """What lies within `crop` (in inches) as an opaque PNG of 128 colours: a third of the size of a full one."""
+def _image(figure: Figure, name: str, crop: Bbox, dpi: int) -> widgets.HTML:
+    """What lies within `crop` (in inches) as an opaque PNG of 128 colours: a third of the size of a full one.
+
+    As HTML, for `widgets.Image` has no alternative text.
+    """
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=dpi, facecolor="white", transparent=False, bbox_inches=crop)
     Image.open(full).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    layout = {"width": f"{96 * crop.width:.0f}px", "max_width": "100%", "height": "auto"}  # 96 CSS pixels to the inch
-    return widgets.Image(value=small.getvalue(), format="png", layout=layout)
+    words = f"{name}. {words_of(figure)}".strip()
+    data = base64.b64encode(small.getvalue()).decode()
+    width = f"{96 * crop.width:.0f}px"  # 96 CSS pixels to the inch
+    return widgets.HTML(
+        f'<img alt="{html.escape(words)}" style="width: {width}; max-width: 100%; height: auto" '
+        f'src="data:image/png;base64,{data}">'
+    )

@@ -55,6 +55,15 @@ def site(chromium: Browser) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that looks for what keeps readers out."""
+    script = ROOT / "tests/browser/axe/axe.min.js"
+    if not script.is_file():
+        absent("axe is not here: `make offline` fetches it")
+    return script.read_text()
+
+
 @pytest.fixture
 def visit(chromium: Browser, site: str) -> Iterator[Visitor]:
     """`visit(name, width=1280, scheme="light")` opens a page of the site and waits until all of it is there."""

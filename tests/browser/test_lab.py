@@ -132,8 +132,10 @@ def opened(chromium: Browser, copy: Path, tmp_path: Path) -> Iterator[Opener]:
 
 def slider_moves(page: Page) -> None:
     scope = page.locator(".widget-vbox", has=page.locator(".noUi-handle")).first
-    picture, readout = scope.locator("img:visible").first, scope.locator(".widget-readout")
+    picture, readout = scope.locator(".widget-html img:visible"), scope.locator(".widget-readout")
     picture.wait_for()
+    assert readout.inner_text() in picture.get_attribute("alt")
+    assert picture.get_attribute("alt").startswith("test range ±5. ")
     before, read_before = picture.screenshot(), readout.inner_text()
     scope.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")

@@ -50,7 +50,9 @@ def picture(scope: Locator) -> bytes | None:
     shown = scope.locator(FRAME)
     if shown.count() != 1:
         return None
-    assert shown.evaluate("shown => shown.tagName != 'IMG' || (shown.complete && shown.naturalWidth > 0)")
+    assert shown.evaluate(
+        "shown => [...shown.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0)"
+    )
     return shown.screenshot()
 
 

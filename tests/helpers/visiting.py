@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Page
 
-FRAME = "img.widget-image:visible, .widget-html:visible"  # what a flipbook shows: a figure, or a text
+FRAME = ".widget-html:visible"  # what a flipbook shows: a figure, or a text
 
 
 @dataclass
