@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jupytext
+from status import stamp
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = "scoreboard"  # reads what all the others claim
@@ -94,7 +95,7 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     (scratch / name / "notebooks").mkdir(parents=True)
     (scratch / name / "claims").mkdir()
     (scratch / name / "book").symlink_to(ROOT / "book")
-    copy = shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks")
+    copy = Path(shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks"))
     environment = os.environ | {
         "NALU_CLAIMS": str(folder / "claims" if name == LAST else scratch / name / "claims"),
         "NALU_SCALE": os.environ.get("NALU_SCALE", "book"),
@@ -105,12 +106,14 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     # Without the settings of tests/, which turn warnings of the notebook machinery into errors.
     options = ["--nbmake", "--overwrite", "--nbmake-timeout=900", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(scratch), str(copy)]
+    start = time.perf_counter()
     result = subprocess.run(
         command, env=environment, cwd=scratch, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if result.returncode:
         print(result.stdout, flush=True)
         return False
+    stamp(copy, time.perf_counter() - start)
     (folder / "stamps" / name).unlink(missing_ok=True)  # between here and the new stamp, a kill makes it stale
     if name != LAST:
         claims = "".join(p.read_text() for p in sorted((scratch / name / "claims").glob("*.jsonl")))

@@ -47,7 +47,7 @@ class Tiny:
         self.root = root
         for folder in ("book", "notebooks", "nalu"):
             (root / folder).mkdir()
-        for script in ("execute.py", "publish.py"):
+        for script in ("execute.py", "publish.py", "status.py"):
             shutil.copy(ROOT / "book" / script, root / "book")
         (root / "requirements.txt").write_text("")
         (root / "nalu/__init__.py").write_text("VALUE = 1\n")
@@ -98,6 +98,8 @@ def tiny(tmp_path: Path) -> Tiny:
 def test_what_is_executed_again_is_what_changed(tiny: Tiny) -> None:
     assert tiny.run()[0] == 0
     assert tiny.executed() == ["01-first", "02-second", "scoreboard"]
+    for notebook in (tiny.root / ".executed/notebooks").glob("*.ipynb"):
+        assert json.loads(notebook.read_text())["metadata"]["executed"]["seconds"] > 0
 
     for path in tiny.root.rglob("*.*"):
         if ".executed" not in path.parts:
