@@ -25,6 +25,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from pairs import ROOT, faults
+from status import stamp
 
 LAST = "scoreboard"  # reads what all the others claim
 
@@ -80,7 +81,7 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     """Execute one notebook in `scratch`; put it into `folder` if it passed, print what failed if not."""
     (scratch / name / "notebooks").mkdir(parents=True)
     (scratch / name / "claims").mkdir()
-    copy = shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks")
+    copy = Path(shutil.copy(ROOT / f"notebooks/{name}.ipynb", scratch / name / "notebooks"))
     environment = os.environ | {
         "NALU_CLAIMS": str(folder / "claims" if name == LAST else scratch / name / "claims"),
         "NALU_SCALE": os.environ.get("NALU_SCALE", "book"),
@@ -96,12 +97,14 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     # Without the settings of tests/, which turn warnings of the notebook machinery into errors.
     options = ["--nbmake", "--overwrite", "--nbmake-timeout=900", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(scratch), str(copy)]
+    start = time.perf_counter()
     result = subprocess.run(
         command, env=environment, cwd=scratch, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if result.returncode:
         print(result.stdout, flush=True)
         return False
+    stamp(copy, time.perf_counter() - start)
     (folder / "stamps" / name).unlink(missing_ok=True)  # between here and the new stamp, a kill makes it stale
     if name != LAST:
         claims = "".join(p.read_text(encoding="utf-8") for p in sorted((scratch / name / "claims").glob("*.jsonl")))

@@ -14,6 +14,7 @@ from nalu.book.scales import scale
 from nalu.statistics.estimates import Estimate
 
 VERDICTS = ("agrees", "differs", "not stated")
+"""How our number and the paper's compare; the last one where the paper gives none."""
 
 
 @dataclass(frozen=True)

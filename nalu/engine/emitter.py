@@ -11,7 +11,7 @@ case its terms are added in the order of their index, one lane never meets anoth
 on nothing but its own numbers.
 
 An example: one step of gradient descent on the squared error of `(torch.tanh(w) * x).sum(-1, keepdim=True)`, with two
-weights and a batch of eight. Its graph, in which c is the learning rate:
+weights and a batch of eight. Its graph, in which c is the learning rate::
 
     tanh = tanh(w)               sub = sub(sum_1, y)         mul_3 = mul(expand, x)     mul_5 = mul(view, rsub)
     mul = mul(tanh, x)           pow_1 = pow(sub, 2)         sum_2 = sum(mul_3, 0)      mul_6 = mul(c, mul_5)
@@ -20,7 +20,7 @@ weights and a batch of eight. Its graph, in which c is the learning rate:
 
 tanh, sum_1, sub, mean, mul_1, sum_2 and sub_2 are stored, the rest is written into them; sub_2 is the new w, mean the
 loss. The loop over the batch holds what depends on it, and only the sums leave it. (What is added to the gradient and
-taken away again is `nalu.engine.optimisers.settled`.)
+taken away again is `nalu.engine.optimisers.settled`.) In C::
 
     for (int i = 0; i < 2; i++) {
       a0[i] = vtanh(w_[i]);

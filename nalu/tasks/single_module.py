@@ -15,6 +15,7 @@ from nalu.tasks.functions import FUNCTIONS, TESTS
 OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     name: FUNCTIONS[name] for name in ("a + b", "a - b", "a * b", "a / b")
 }
+"""The four of the benchmark, by name."""
 
 Range = tuple[float, float]
 

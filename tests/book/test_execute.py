@@ -51,7 +51,7 @@ class Tiny:
         self.environment = {"TINY": str(root)}
         for folder in ("book", "notebooks", "nalu"):
             (root / folder).mkdir()
-        for script in ("pairs.py", "execute.py", "readers.py", "publish.py"):
+        for script in ("pairs.py", "execute.py", "status.py", "readers.py", "publish.py"):
             shutil.copy(ROOT / "book" / script, root / "book")
         (root / "requirements.txt").write_text("", encoding="utf-8")
         (root / "nalu/__init__.py").write_text("VALUE = 1\n", encoding="utf-8")
@@ -112,6 +112,8 @@ def tiny(tmp_path: Path) -> Tiny:
 def test_what_is_executed_again_is_what_changed(tiny: Tiny) -> None:
     assert tiny.run()[0] == 0
     assert tiny.executed() == ["01-first", "02-second", "scoreboard"]
+    for notebook in (tiny.root / ".executed/notebooks").glob("*.ipynb"):
+        assert json.loads(notebook.read_text())["metadata"]["executed"]["seconds"] > 0
 
     for path in tiny.root.rglob("*.*"):
         if ".executed" not in path.parts:

@@ -14,7 +14,10 @@ import pytest
 from execute import ROOT
 
 # Numbers that pages without code of their own may hold.
-ALLOWED = {"index": {95}}  # the level of the intervals
+ALLOWED = {
+    # The level of the intervals, the ends of ranges, and limits, which a test compares with the chapters' code.
+    "glossary": {95, 0, 1, 0.1, 1000},
+}
 
 NUMBER = re.compile(r"(?<!\w)(?<!\d\.)\d[\d_,]*(?:\.\d+)?(?:e[-+]?\d+)?(?!\d|\.\d)", re.IGNORECASE)
 NOT_PROSE = [
@@ -79,6 +82,18 @@ def bare_numbers(text: str, allowed: set[float] = frozenset()) -> list[str]:
 @pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda page: page.stem)
 def test_no_result_is_typed_by_hand(page: Path) -> None:
     assert bare_numbers(page.read_text(encoding="utf-8"), ALLOWED.get(page.stem, set())) == []
+
+
+LIMIT = re.compile(r"^\w[\w ]*\(chapters? (\d)(?: and \d)?\)\n((?:  .+\n)+)", re.MULTILINE)
+LIMITS = LIMIT.findall((ROOT / "book/glossary.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("chapter", "words"), LIMITS)
+def test_a_limit_in_the_glossary_is_one_in_the_code_of_its_chapter(chapter: str, words: str) -> None:
+    (page,) = (ROOT / "book").glob(f"0{chapter}-*.md")
+    code = split(page.read_text())[1]
+    stated = [float(found) for found in NUMBER.findall(split(words)[0])]
+    assert [number for number in stated if number and not {number, number / 100} & code] == []  # or it is a percentage
 
 
 PAGE = """---
