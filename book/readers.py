@@ -26,7 +26,7 @@ from pairs import ROOT
 from PIL import Image, ImageDraw
 
 EDITION = ROOT / "_build/readers"
-WITHOUT_CODE = ("references",)  # pages of the site that notebooks link to
+WITHOUT_CODE = ("glossary", "references")  # pages of the site that notebooks link to
 PASTED = "application/papermill.record/"  # what is glued into text, and shown nowhere else
 WIDGET, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 UNKNOWN = "…"
@@ -116,8 +116,15 @@ def plain(text: str) -> str:
     text = re.sub(r"(?<![\\$])\$ ([^$]+?) \$(?!\$)", r"$\1$", text)  # VS Code takes no spaces there
     text = re.sub(r"(<a id=[^>]*></a>)\n(?=\$\$)", r"\1\n\n", text)  # a formula of its own, not a line of HTML
     text = re.sub(r"\]\((\.\./)?(book|notebooks)/", "](", text)  # all notebooks lie in one folder
+    text = re.sub(r"\[([^][]*)\]\((?!https?:|#|data:)([^)#\s]+)[^)\s]*\)", _link, text)
     text = re.sub(r"(<img [^>]*>\s*)([^\n]+?)  \n", r"\1*\2*\n\n", text)  # a caption is not the next paragraph
     return re.sub(r"<img [^>]*>", _figure, text)
+
+
+def _link(link: re.Match[str]) -> str:
+    """A link to another notebook; of one to a page that is on the site alone, such as the reference, the words."""
+    name = link[2].removesuffix(".ipynb")
+    return link[0] if name in WITHOUT_CODE or (ROOT / f"notebooks/{name}.ipynb").exists() else link[1]
 
 
 def _figure(image: re.Match[str]) -> str:

@@ -2,12 +2,16 @@
 
 import importlib
 import inspect
+import operator
+import os
 import pkgutil
 import re
+from pathlib import Path
 from types import ModuleType
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
@@ -76,7 +80,24 @@ def as_written(app: Sphinx, what: str, name: str, value: object, options: object
         lines[end:end] = ["", re.sub(r"\$([^$]+)\$", r":math:`\1`", equation) + "." + paper]
 
 
+def source(domain: str, info: dict[str, str]) -> str | None:
+    """Where the code of a name is in the repository, whose address BOOK_REPOSITORY_URL tells."""
+    url, branch = (os.environ.get(f"BOOK_REPOSITORY_{what}", "").rstrip("/") for what in ("URL", "BRANCH"))
+    try:
+        thing = inspect.unwrap(operator.attrgetter(info["fullname"])(importlib.import_module(info["module"])))
+        file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (AttributeError, ImportError, OSError, TypeError):  # data, or a field of a dataclass
+        return None
+    path = os.path.relpath(file, Path(nalu.__file__).parents[1]).replace(os.sep, "/")
+    return f"{url}/blob/{branch or 'main'}/{path}#L{line}" if url and path.startswith("nalu/") else None
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    config.linkcode_resolve = source
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("modules", Modules)
+    app.connect("config-inited", configure)
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before napoleon, which makes markup of it
     return {"parallel_read_safe": True, "parallel_write_safe": True}

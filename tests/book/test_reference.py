@@ -87,3 +87,15 @@ def test_plain_text_is_shown_as_it_is_written_and_an_equation_as_one() -> None:
         r"y = W x, or log(\|x\|) \* w\_", "", r":math:`|x|` of :math:`W_{oi}`.", "",
         "`|code|` stays. An example::", "", "    a * b|", "", r"Not \* this.",
     ]  # fmt: skip
+
+
+def test_a_name_leads_to_its_line_in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+    monkeypatch.delenv("BOOK_REPOSITORY_BRANCH", raising=False)
+    asked = {"module": "nalu", "fullname": "NAC.forward"}
+    assert reference.source("py", asked) is None
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", "https://example.org/us/book/")
+    address, line = reference.source("py", asked).split("#L")
+    assert address == "https://example.org/us/book/blob/main/nalu/units/nac.py"
+    assert "def forward" in (ROOT / "nalu/units/nac.py").read_text(encoding="utf-8").splitlines()[int(line) - 1]
+    assert reference.source("py", {"module": "nalu.units", "fullname": "UNITS"}) is None
