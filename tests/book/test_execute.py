@@ -39,7 +39,7 @@ import os
 from pathlib import Path
 with open(Path(os.environ["TINY"]) / "log", "a") as log:
     log.write("scoreboard\\n")
-print("".join(p.read_text() for p in sorted(Path(os.environ["NALU_CLAIMS"]).glob("*.jsonl"))))
+print("".join(p.read_text(encoding="utf-8") for p in sorted(Path(os.environ["NALU_CLAIMS"]).glob("*.jsonl"))))
 """
 
 
@@ -113,7 +113,7 @@ def test_what_is_executed_again_is_what_changed(tiny: Tiny) -> None:
     assert tiny.run()[0] == 0
     assert tiny.executed() == ["01-first", "02-second", "scoreboard"]
     for notebook in (tiny.root / ".executed/notebooks").glob("*.ipynb"):
-        assert json.loads(notebook.read_text())["metadata"]["executed"]["seconds"] > 0
+        assert json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["executed"]["seconds"] > 0
 
     for path in tiny.root.rglob("*.*"):
         if ".executed" not in path.parts:

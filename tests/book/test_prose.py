@@ -91,7 +91,7 @@ LIMITS = LIMIT.findall((ROOT / "book/glossary.md").read_text(encoding="utf-8"))
 @pytest.mark.parametrize(("chapter", "words"), LIMITS)
 def test_a_limit_in_the_glossary_is_one_in_the_code_of_its_chapter(chapter: str, words: str) -> None:
     (page,) = (ROOT / "book").glob(f"0{chapter}-*.md")
-    code = split(page.read_text())[1]
+    code = split(page.read_text(encoding="utf-8"))[1]
     stated = [float(found) for found in NUMBER.findall(split(words)[0])]
     assert [number for number in stated if number and not {number, number / 100} & code] == []  # or it is a percentage
 
