@@ -40,12 +40,16 @@ def list_references(page: BeautifulSoup) -> None:
 
 
 def widen_code(page: BeautifulSoup) -> None:
-    """Code with long lines reaches into the margin, so that they fit."""
+    """Code with long lines reaches into the margin, so that they fit.
+
+    If there is a list of contents in it, the theme moves that out of the way of what has its class "full-width".
+    """
+    classes = ["wide-code", "full-width"] if page.h2 else ["wide-code"]
     for code in page.select("div.highlight > pre"):
         printed = code.find_parent(class_="cell_output")
         if not printed and max(map(len, code.get_text().splitlines()), default=0) > COLUMNS:
             box = code.find_parent(class_="cell_input") or code.parent.parent
-            box["class"].append("full-width")
+            box["class"].extend(classes)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -37,10 +37,13 @@ def test_names_and_roles() -> None:
 def test_code_with_long_lines_is_wide_and_what_is_printed_is_not() -> None:
     for length in (COLUMNS, COLUMNS + 1):
         code = f'<div class="highlight-x"><div class="highlight"><pre>short\n{"x" * length}</pre></div></div>'
-        page = parsed(f'<div class="cell_input">{code}</div><div class="cell_output">{code}</div>{code}')
-        widen_code(page)
-        wide = [box["class"] for box in page.select(".full-width")]
-        assert wide == ([["cell_input", "full-width"], ["highlight-x", "full-width"]] if length > COLUMNS else [])
+        text = f'<div class="cell_input">{code}</div><div class="cell_output">{code}</div>{code}'
+        for heading, classes in (("<h2>Part</h2>", ["wide-code", "full-width"]), ("", ["wide-code"])):
+            page = parsed(heading + text)
+            widen_code(page)
+            wide = [box["class"] for box in page.select(".wide-code, .full-width")]
+            boxes = [["cell_input", *classes], ["highlight-x", *classes]]
+            assert wide == (boxes if length > COLUMNS else [])
 
 
 def test_a_page_without_a_body_is_left_alone() -> None:
