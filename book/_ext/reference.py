@@ -86,7 +86,7 @@ def source(domain: str, info: dict[str, str]) -> str | None:
     try:
         thing = inspect.unwrap(operator.attrgetter(info["fullname"])(importlib.import_module(info["module"])))
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
-    except (AttributeError, ImportError, OSError, TypeError):  # data, or a field of a dataclass
+    except (AttributeError, ImportError, OSError, TypeError, ValueError):  # data, or a field of a dataclass
         return None
     path = os.path.relpath(file, Path(nalu.__file__).parents[1]).replace(os.sep, "/")
     return f"{url}/blob/{branch or 'main'}/{path}#L{line}" if url and path.startswith("nalu/") else None
