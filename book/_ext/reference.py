@@ -98,6 +98,7 @@ def configure(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("modules", Modules)
+    app.add_css_file("reference.css")
     app.connect("config-inited", configure)
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before napoleon, which makes markup of it
     return {"parallel_read_safe": True, "parallel_write_safe": True}
