@@ -86,7 +86,7 @@ def source(domain: str, info: dict[str, str]) -> str | None:
     try:
         thing = inspect.unwrap(operator.attrgetter(info["fullname"])(importlib.import_module(info["module"])))
         file, line = inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
-    except (AttributeError, ImportError, OSError, TypeError):  # data, or a field of a dataclass
+    except (AttributeError, ImportError, OSError, TypeError, ValueError):  # data, or a field of a dataclass
         return None
     path = os.path.relpath(file, Path(nalu.__file__).parents[1]).replace(os.sep, "/")
     return f"{url}/blob/{branch or 'main'}/{path}#L{line}" if url and path.startswith("nalu/") else None
@@ -98,6 +98,7 @@ def configure(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("modules", Modules)
+    app.add_css_file("reference.css")
     app.connect("config-inited", configure)
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before napoleon, which makes markup of it
     return {"parallel_read_safe": True, "parallel_write_safe": True}
