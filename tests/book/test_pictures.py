@@ -71,7 +71,8 @@ def faults(notebook: dict) -> list[str]:
 @pytest.fixture(scope="module")
 def executed() -> dict[str, dict]:
     subprocess.run([sys.executable, str(ROOT / "book/execute.py")], check=True)
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / ".executed/notebooks").glob("*.ipynb"))}
+    paths = sorted((ROOT / ".executed/notebooks").glob("*.ipynb"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))])
