@@ -37,3 +37,11 @@ document.addEventListener("DOMContentLoaded", () => {
   sidebar?.setAttribute("role", "region");
   sidebar?.setAttribute("aria-label", "Book");
 });
+
+// In the side bar, what opens a page's list of pages says whose it is.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll(".bd-sidebar-primary summary")) {
+    const page = summary.closest("li").querySelector("a");
+    summary.setAttribute("aria-label", `Pages under ${page.textContent.trim()}`);
+  }
+});

@@ -91,7 +91,7 @@ class Notebook:
 
     def counts(self) -> list[int]:
         """The execution count of each code cell; 0 where it has none, or runs."""
-        prompts = self.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+        prompts = self.page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()  # of folded cells, too
         return [int(match[1]) if (match := re.match(r"^\[(\d+)\]:?$", text)) else 0 for text in prompts]
 
     def run_all(self) -> None:
@@ -180,7 +180,8 @@ OWN = [
 def test_a_stopped_training_leaves_nothing_behind(opened: Opener, copy: Path) -> None:
     (copy / "lab").mkdir()
     cells = [nbformat.v4.new_code_cell(source) for source in OWN]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), copy / "lab/own.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), copy / "lab/own.ipynb")
     notebook = opened(READERS, "own.ipynb")
     first, endless, after = (notebook.cells.nth(i) for i in range(3))
 
