@@ -124,6 +124,8 @@ def plain(text: str) -> str:
 def _link(link: re.Match[str]) -> str:
     """A link to another notebook; of one to a page that is on the site alone, such as the reference, the words."""
     name = link[2].removesuffix(".ipynb")
+    if name == "glossary":  # its entries are no places that a link can lead to
+        return f"[{link[1]}](glossary.ipynb)"
     return link[0] if name in WITHOUT_CODE or (ROOT / f"notebooks/{name}.ipynb").exists() else link[1]
 
 
