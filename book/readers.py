@@ -116,6 +116,7 @@ def plain(text: str) -> str:
     text = re.sub(r"(?<![\\$])\$ ([^$]+?) \$(?!\$)", r"$\1$", text)  # VS Code takes no spaces there
     text = re.sub(r"(<a id=[^>]*></a>)\n(?=\$\$)", r"\1\n\n", text)  # a formula of its own, not a line of HTML
     text = re.sub(r"\]\((\.\./)?(book|notebooks)/", "](", text)  # all notebooks lie in one folder
+    text = re.sub(r"\[([^][]*)\]\(#term-[^)]*\)", r"\1", text)  # within the glossary; see _link
     text = re.sub(r"\[([^][]*)\]\((?!https?:|#|data:)([^)#\s]+)[^)\s]*\)", _link, text)
     text = re.sub(r"(<img [^>]*>\s*)([^\n]+?)  \n", r"\1*\2*\n\n", text)  # a caption is not the next paragraph
     return re.sub(r"<img [^>]*>", _figure, text)

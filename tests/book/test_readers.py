@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
@@ -158,8 +159,10 @@ def small(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
     for script in ("pairs.py", "execute.py", "readers.py"):
         shutil.copy(ROOT / "book" / script, tmp_path / "book")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    config["sphinx"] |= {"local_extensions": {}, "extra_extensions": ["sphinx_tojupyter"]}
     files = {
-        "_config.yml": (ROOT / "_config.yml").read_text(encoding="utf-8").replace("bookext: book/_ext", ""),
+        "_config.yml": yaml.safe_dump(config),
         "_toc.yml": "format: jb-book\nroot: book/index\nchapters:\n"
         + "".join(f"- file: {page}\n" for page in ("notebooks/01-first", "notebooks/02-second", "book/references")),
         "book/index.md": "# Small\n",
