@@ -157,7 +157,7 @@ def small(tmp_path: Path) -> Path:
     """A book of two chapters that uses all of the syntax, with the scripts of this one, never executed."""
     for folder in ("book", "notebooks"):
         (tmp_path / folder).mkdir()
-    for script in ("pairs.py", "execute.py", "readers.py"):
+    for script in ("pairs.py", "execute.py", "status.py", "readers.py"):
         shutil.copy(ROOT / "book" / script, tmp_path / "book")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"] |= {"local_extensions": {}, "extra_extensions": ["sphinx_tojupyter"]}
