@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import status
 from filelock import FileLock
 from pairs import ROOT, faults
-from status import stamp
 
 LAST = "scoreboard"  # reads what all the others claim
 
@@ -104,7 +104,7 @@ def passes(name: str, folder: Path, scratch: Path) -> bool:
     if result.returncode:
         print(result.stdout, flush=True)
         return False
-    stamp(copy, time.perf_counter() - start)
+    status.stamp(copy, time.perf_counter() - start)
     (folder / "stamps" / name).unlink(missing_ok=True)  # between here and the new stamp, a kill makes it stale
     if name != LAST:
         claims = "".join(p.read_text(encoding="utf-8") for p in sorted((scratch / name / "claims").glob("*.jsonl")))
