@@ -7,7 +7,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path for room in ("nalu", "book", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))
-SCRIPTS = [path for path in SCRIPTS if path.parent.name != "browser"]  # those tests run where there is a desktop
 TEXT = {"read_text": 0, "write_text": 1}
 """Methods of a path by the number of arguments that come before the encoding."""
 

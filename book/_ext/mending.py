@@ -11,7 +11,7 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: 
     """Mend the body of a page before it is put into its template."""
     if "body" in context:
         page = BeautifulSoup(context["body"], "html.parser")
-        for change in (head_tables, name_by_content, list_references, widen_code):
+        for change in (head_tables, name_by_content, list_references, break_signatures, widen_code):
             change(page)
         context["body"] = str(page)
 
@@ -37,6 +37,14 @@ def list_references(page: BeautifulSoup) -> None:
     """References are no list of what ARIA once called entries: they are paragraphs with a label."""
     for part in page.select(".citation-list, .citation"):
         del part["role"]
+
+
+def break_signatures(page: BeautifulSoup) -> None:
+    """A signature of several lines is no list of explanations, which Sphinx makes of it: it is lines."""
+    for lines in page.select("dt.sig dl"):
+        lines.name, lines["class"] = "span", ["sig-lines"]
+        for line in lines.find_all("dd", recursive=False):
+            line.name = "span"
 
 
 def widen_code(page: BeautifulSoup) -> None:

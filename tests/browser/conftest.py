@@ -61,7 +61,7 @@ def axe() -> str:
     script = ROOT / "tests/browser/axe/axe.min.js"
     if not script.is_file():
         absent("axe is not here: `make offline` fetches it")
-    return script.read_text()
+    return script.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def lab(copy: Path, tmp_path: Path) -> Iterator[str]:
     for name, values in SETTINGS.items():
         file = tmp_path / f"settings/@jupyterlab/{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
+        file.write_text(json.dumps(values), encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if key != "NALU_CLAIMS"}
     environment |= {"NALU_SCALE": "fast", "OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
     environment |= {f"JUPYTER_{name.upper()}_DIR": str(tmp_path / name) for name in ("config", "runtime")}
@@ -53,7 +53,7 @@ def lab(copy: Path, tmp_path: Path) -> Iterator[str]:
         f"--port={port}",
     ]
     command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={copy}"]
-    with open(tmp_path / "lab.log", "w") as log:
+    with open(tmp_path / "lab.log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(command, cwd=copy, env=environment, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
     try:
@@ -100,12 +100,12 @@ def test_chapter_one_runs_its_slider_moves_and_an_edit_reaches_the_text(lab: str
     eventually(lambda: picture.screenshot() != before, "the picture changed")
 
     text = copy / "book/01-identity.md"
-    original, edit = text.read_text(), " A reader was here."
+    original, edit = text.read_text(encoding="utf-8"), " A reader was here."
     cell = page.locator(".jp-MarkdownCell").first
     cell.locator(".jp-RenderedMarkdown").dblclick()
     cell.locator(".cm-content").click()  # opening the editor puts the cursor somewhere, a little later
     page.keyboard.press("Control+End")
     page.keyboard.insert_text(edit)
     page.keyboard.press("Control+s")
-    eventually(lambda: edit in text.read_text(), "the edit is in the text", 20)
-    assert text.read_text().replace(edit, "", 1) == original
+    eventually(lambda: edit in text.read_text(encoding="utf-8"), "the edit is in the text", 20)
+    assert text.read_text(encoding="utf-8").replace(edit, "", 1) == original

@@ -25,8 +25,8 @@ def listed(node: object) -> Iterator[str]:
             yield from listed(item)
 
 
-PAGES = list(listed(yaml.safe_load((ROOT / "_toc.yml").read_text())))
-TEXTS = {page: (ROOT / f"{page.replace('notebooks/', 'book/')}.md").read_text() for page in PAGES}
+PAGES = list(listed(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
+TEXTS = {page: (ROOT / f"{page.replace('notebooks/', 'book/')}.md").read_text(encoding="utf-8") for page in PAGES}
 WITH_SLIDERS = [page for page in PAGES if "flipbook(" in TEXTS[page]]
 WITH_MATH = [page for page in PAGES if re.search(r"\$[^$]+\$|\{math\}", TEXTS[page])]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]

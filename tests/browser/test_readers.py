@@ -10,9 +10,11 @@ from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TEXTS = {path.stem: path.read_text() for path in sorted((ROOT / "book").glob("*.md"))}
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
 CHAPTERS = {f"notebooks/{name}.html": text for name, text in TEXTS.items() if text.startswith("---\njupytext:")}
-PAGES = [*CHAPTERS, "book/references.html", "index.html", "search.html", "genindex.html"]
+REFERENCE = ["book/reference/index.html", "book/reference/units.html", "book/reference/training.html"]
+PAGES = [*CHAPTERS, *REFERENCE, "book/glossary.html", "book/status.html", "book/references.html"]
+PAGES += ["index.html", "search.html", "genindex.html"]
 WITH_SLIDERS = [page for page, text in CHAPTERS.items() if "flipbook(" in text]
 WITH_FIGURES = [page for page, text in CHAPTERS.items() if "plots." in text]
 PAPER = 718  # CSS pixels between the margins of a sheet of A4
@@ -45,7 +47,7 @@ def test_axe_finds_no_barrier(page: str, width: int, scheme: str, visit: Visitor
 
 
 def test_axe_finds_barriers_where_there_are_some(visit: Visitor, axe: str) -> None:
-    seen = visit("book/index.html").page
+    seen = visit("book/references.html").page
     seen.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<img src=\"data:,\">')")
     seen.evaluate(axe)
     assert [found["id"] for found in seen.evaluate("axe.run()")["violations"]] == ["image-alt"]
