@@ -8,7 +8,7 @@ export OMP_NUM_THREADS := 1
 # Whatever the encoding of the system: not all that is run here names its own.
 export PYTHONUTF8 := 1
 
-.PHONY: help setup execute book chapter test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
+.PHONY: help setup execute book pdf chapter test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -30,6 +30,9 @@ execute: .venv/.ready ## execute the notebooks that are stale, into .executed
 
 book: execute ## build the site from the executed notebooks, and print where it is
 	@$(BIN)/python book/publish.py
+
+pdf: book ## print the whole book as one file, with chromium
+	@$(BIN)/python book/pdf.py
 
 chapter: .venv/.ready ## execute one chapter and build its page: make chapter NAME=01-identity
 	@$(BIN)/python book/execute.py .executed "$(NAME)"

@@ -17,7 +17,7 @@ from helpers.visiting import FRAME, Visit, Visitor
 from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--allow-file-access-from-files"]  # as the PDF needs it
 
 
 def absent(reason: str) -> NoReturn:
