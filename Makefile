@@ -66,10 +66,10 @@ edit: sync ## open the chapters' sources in JupyterLab; saving there writes text
 sync: .venv/.ready ## make each text in book/ and its notebook the same, from the one that was edited
 	@$(BIN)/python book/pairs.py
 
-offline: book/_static/offline tests/browser/axe ## fetch the front-end files, so that the site asks nothing of other hosts
+offline: book/_static/offline tests/npm ## fetch the front-end files, so that the site asks nothing of other hosts
 
-book/_static/offline tests/browser/axe: book/offline.sh
+book/_static/offline tests/npm: book/offline.sh
 	bash book/offline.sh
 
 clean: ## remove what was executed and built; the environment and your copies in lab/ stay
-	rm -rf _build .executed .executed-fast book/_static/offline tests/browser/axe
+	rm -rf _build .executed .executed-fast book/_static/offline tests/npm

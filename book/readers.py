@@ -167,7 +167,9 @@ def still(output: NotebookNode, state: dict) -> NotebookNode:
         while waiting:
             model = state.get(waiting.pop().removeprefix("IPY_MODEL_"), {}).get("state", {})
             waiting += model.get("children", [])
-            frames += re.findall(r'src="data:image/png;base64,([^"]+)"', str(model.get("value", "")))
+            frames += re.findall(
+                r'src="data:image/png;base64,([^"]+)"', f"{model.get('value', '')}{model.get('still', '')}"
+            )
         if frames:
             output.data["image/png"] = frames[len(frames) // 2]  # says more than the first
     return output

@@ -45,11 +45,13 @@ def described(notebook: dict) -> Iterator[tuple[str, str]]:
 
 
 def still(model: str, state: dict) -> str:
-    """The middle frame of a flipbook, which says more than the first; of another widget, nothing."""
+    """The middle frame of a flipbook, which says more than the first; of a widget that trains, its own still."""
 
     def of(reference: str) -> dict:
         return state[reference.removeprefix("IPY_MODEL_")]
 
+    if picture := of(model)["state"].get("still"):
+        return f"<noscript>{picture}<p>The networks of this figure train where JavaScript is allowed.</p></noscript>"
     children = [of(child) for child in of(model)["state"].get("children", [])]
     if [child["model_name"] for child in children] != ["SelectionSliderModel", "StackModel"]:
         return ""

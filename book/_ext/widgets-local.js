@@ -1,5 +1,7 @@
 // Widgets come from the book's own folder, not from a CDN.
 {
   const here = document.currentScript.src.replace(/[^/]*$/, "");
-  requirejs.config({ paths: { "@jupyter-widgets/html-manager/dist": here + "html-manager" } });
+  requirejs.config({
+    paths: { "@jupyter-widgets/html-manager/dist": here + "html-manager", anywidget: here + "anywidget" },
+  });
 }

@@ -58,7 +58,7 @@ def site(chromium: Browser) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script that looks for what keeps readers out."""
-    script = ROOT / "tests/browser/axe/axe.min.js"
+    script = ROOT / "tests/npm/axe-core/axe.min.js"
     if not script.is_file():
         absent("axe is not here: `make offline` fetches it")
     return script.read_text(encoding="utf-8")

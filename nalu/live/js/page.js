@@ -1,0 +1,117 @@
+// What all views share: their worker, what Python handed over, the address, and the small parts of a form.
+
+/** @typedef {import("./kernel.js").Program} Program */
+/** @typedef {import("./worker.js").Job} Job */
+/** @typedef {import("./worker.js").Report} Report */
+/** @typedef {{get(name: string): any, set(name: string, value: any): void, save_changes(): void, on(event: string, heard: () => void): void, off(event: string, heard: () => void): void}} Model as anywidget hands it over */
+
+// The smallest module that holds a vector; https://webassembly.github.io/spec/core/binary
+const VECTOR = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+];
+
+/** What this browser lacks, in words; nothing, if it can train. */
+export function lacking() {
+  const able = typeof WebAssembly === "object" && WebAssembly.validate(new Uint8Array(VECTOR));
+  if (!able) return "WebAssembly with vectors (SIMD)";
+  if (typeof DecompressionStream === "undefined") return "DecompressionStream";
+  return typeof Worker === "undefined" ? "workers" : "";
+}
+
+/** Bytes as Python sent them, which come as a DataView. @param {DataView | ArrayBuffer | Uint8Array} value */
+export function bytes(value) {
+  if (value instanceof DataView) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return value instanceof Uint8Array ? value : new Uint8Array(value);
+}
+
+/** A worker, and the programs that it can train. */
+export class Trainer {
+  /** @param {Record<string, Program>} programs @param {string} source of the worker */
+  constructor(programs, source) {
+    const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    this.worker = new Worker(address);
+    URL.revokeObjectURL(address);
+    for (const [name, program] of Object.entries(programs)) this.worker.postMessage({ name, program });
+    this.newest = 0;
+    /** @type {(report: Report) => void} */
+    this.heard = () => {};
+    this.worker.onmessage = ({ data }) => {
+      if (data.id !== this.newest) return; // of a job that was ended meanwhile
+      if (data.error) throw new Error(data.error);
+      this.heard(data);
+    };
+  }
+
+  /** Start a job, in the place of the one before. @param {Omit<Job, "id">} job @param {(report: Report) => void} heard */
+  run(job, heard) {
+    this.heard = heard;
+    this.worker.postMessage({ ...job, id: ++this.newest });
+  }
+
+  stop() {
+    this.worker.postMessage({ id: ++this.newest });
+  }
+
+  close() {
+    this.worker.terminate();
+  }
+}
+
+/** Whether this is a page of the book, whose address a reader may share; in a notebook it is somebody else's. */
+function published() {
+  return document.querySelector("article.bd-article") !== null;
+}
+
+/** The settings that the page's address holds for a widget. @param {string} name @returns {Record<string, string>} */
+export function remembered(name) {
+  const [, query] = published() ? location.hash.split(`#${name}:`) : [];
+  return query ? Object.fromEntries(new URLSearchParams(query)) : {};
+}
+
+/** Put settings into the page's address. @param {string} name @param {Record<string, string | number>} settings */
+export function remember(name, settings) {
+  if (!published()) return;
+  const query = new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, String(value)]));
+  history.replaceState(null, "", `#${name}:${query}`);
+}
+
+/**
+ * An element with its attributes and what lies in it.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} kind @param {Record<string, unknown>} [attributes] @param {(Node | string)[]} inside
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(kind, attributes = {}, ...inside) {
+  const element = document.createElement(kind);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, /** @type {EventListener} */ (value));
+    else element.setAttribute(name, String(value));
+  }
+  element.append(...inside);
+  return element;
+}
+
+/**
+ * A slider with its name in front and its value, as one reads it, behind.
+ * @param {string} name @param {{min: number, max: number, value: number, read: (value: number) => string, moved: () => void}} settings
+ */
+export function slider(name, { min, max, value, read, moved }) {
+  const output = make("output");
+  const input = make("input", { type: "range", min, max, value, step: 1, "aria-label": name });
+  const show = () => {
+    output.value = read(input.valueAsNumber);
+    input.setAttribute("aria-valuetext", output.value);
+  };
+  input.addEventListener("input", () => (show(), moved()));
+  show();
+  return {
+    element: make("label", { class: "slider" }, make("span", {}, name), input, output),
+    get value() {
+      return input.valueAsNumber;
+    },
+    set value(to) {
+      input.valueAsNumber = to;
+      show();
+    },
+  };
+}

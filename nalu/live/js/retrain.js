@@ -1,0 +1,237 @@
+// Chapter 1's networks, trained again as the hand moves: on another range, for fewer steps, with another activation.
+import { Plot, drawn, words } from "./plot.js";
+import { Trainer, bytes, lacking, make, remember, remembered, slider } from "./page.js";
+
+/** @typedef {import("./page.js").Model} Model */
+/** @typedef {import("./page.js").Report} Report */
+/** @typedef {{name: string, low: number, high: number, steps: number}} Settings */
+
+const NAME = "retrain";
+const PATIENCE = 500; // milliseconds after which a bar is shown
+
+/** Steps that the slider stops at: 0, then each a little more than the one before. @param {number} most */
+function stops(most) {
+  const found = [0];
+  for (let step = 10; step < most; step *= 1.3) found.push(Math.round(step / 10) * 10);
+  return [...found, most];
+}
+
+/** @param {{model: Model, el: HTMLElement}} given */
+function render({ model, el }) {
+  el.classList.add("live");
+  if (lacking()) {
+    el.innerHTML = model.get("still");
+    el.append(make("p", {}, `To train here, a browser needs ${lacking()}, which this one lacks.`));
+    return;
+  }
+  /** @type {Settings} */
+  const book = model.get("book");
+  /** @type {Record<string, number>} */
+  const digests = model.get("digests");
+  const [most, far, points] = ["most", "far", "points"].map((name) => model.get(name));
+  const shared = model.get("shared");
+  const programs = Object.fromEntries(
+    Object.entries(model.get("programs")).map(([name, program]) => [
+      name,
+      {
+        layout: program.layout,
+        wasm: bytes(program.wasm),
+        state: bytes(shared[program.state]),
+        numbers: bytes(shared.numbers),
+      },
+    ]),
+  );
+  const names = Object.keys(programs);
+  const steps = stops(most);
+  const xs = Array.from({ length: points }, (_, k) => -far + (2 * far * k) / (points - 1));
+  const trainer = new Trainer(programs, WORKER);
+
+  const kind = make("select", { "aria-label": model.get("choice"), change: () => moved() });
+  for (const name of names) kind.append(make("option", {}, name));
+  const edge = Math.round(far / 2);
+  const low = slider("trained from", { min: -edge, max: edge, value: book.low, read: words, moved: () => moved() });
+  const high = slider("to", { min: -edge, max: edge, value: book.high, read: words, moved: () => moved() });
+  const length = slider("steps", {
+    min: 0,
+    max: steps.length - 1,
+    value: steps.length - 1,
+    read: (k) => words(steps[k]),
+    moved: () => moved(),
+  });
+  const play = make("button", { type: "button", click: () => (playing ? halt() : watch()) }, "Play");
+  const once = make("button", { type: "button", click: () => further(1) }, "One step");
+  const own = make("button", { type: "button", click: () => (put(book), moved()) }, "The book’s own run");
+  const told = make("p", { class: "told", role: "status" });
+  const bar = make("progress", { max: 1, value: 0, "aria-label": "training" });
+  bar.hidden = true;
+
+  const ticks = [-far, -far / 2, 0, far / 2, far];
+  const curves = new Plot({
+    width: 560,
+    height: 300,
+    name: "",
+    x: { low: -far, high: far, ticks, label: "number" },
+    y: { low: -1.2 * far, high: 1.2 * far, ticks, label: "answer" },
+  });
+  const shade = drawn("rect", { class: "shade", y: curves.box.top, height: curves.box.height }, curves.back);
+  drawn("path", { class: "right", d: curves.path([-far, far], (k) => [-far, far][k]) }, curves.front);
+  const lanes = Object.values(programs)[0].layout.lanes;
+  const lines = Array.from({ length: lanes }, () => drawn("path", { class: "curve" }, curves.front));
+  const losses = new Plot({
+    width: 560,
+    height: 120,
+    name: "",
+    x: { low: 0, high: most, ticks: [0, most / 2, most], label: "step" },
+    y: { low: 1e-8, high: 1e2, ticks: [1e-8, 1e-4, 1], log: true, label: "loss" },
+  });
+  const fall = drawn("path", { class: "curve strong" }, losses.front);
+  const form = make(
+    "div",
+    { class: "form" },
+    make("label", { class: "choice" }, make("span", {}, model.get("choice")), kind),
+    length.element,
+    low.element,
+    high.element,
+    make("div", { class: "buttons" }, play, once, own),
+  );
+  el.append(form, bar, curves.svg, losses.svg, told);
+
+  /** @type {[number, number][]} */
+  let history = []; // (step, the middle one of the networks' losses)
+  /** @type {{report: Report, settings: Settings} | undefined} */
+  let last;
+  let playing = false;
+
+  /** @returns {Settings} */
+  function settings() {
+    return { name: kind.value, low: low.value, high: high.value, steps: steps[length.value] };
+  }
+
+  /** @param {Settings} to */
+  function put(to) {
+    kind.value = to.name;
+    low.value = to.low;
+    high.value = to.high;
+    length.value = steps.reduce(
+      (best, step, k) => (Math.abs(step - to.steps) < Math.abs(steps[best] - to.steps) ? k : best),
+      0,
+    );
+  }
+
+  /** Eleven numbers from one end to the other, and themselves as targets. @param {Settings} now */
+  function batch({ low, high }) {
+    const inputs = Array.from({ length: 11 }, (_, k) => low + ((high - low) * k) / 10);
+    return [...inputs, ...inputs];
+  }
+
+  /** Train from the start, for what the controls say. @param {number} [pace] */
+  function train(pace) {
+    const now = settings();
+    if (now.low >= now.high) {
+      trainer.stop();
+      told.textContent = `A range from ${words(now.low)} to ${words(now.high)} holds no numbers to learn: move one end.`;
+      return;
+    }
+    history = [];
+    const began = performance.now();
+    trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps, pace }, (report) => {
+      bar.hidden = report.done >= now.steps || performance.now() - began < PATIENCE;
+      bar.value = report.done / now.steps;
+      show(report, now, performance.now() - began);
+    });
+  }
+
+  /** So many steps more than were done. @param {number} count */
+  function further(count) {
+    if (!last || last.report.done >= most) return halt();
+    const { settings: now, report: before } = last;
+    const steps = Math.min(most, before.done + count);
+    trainer.run({ name: now.name, batch: batch(now), points: xs, steps, further: true }, (report) => {
+      show(report, { ...now, steps }, 0);
+      if (playing) requestAnimationFrame(() => playing && further(1 + Math.round(report.done / 40)));
+    });
+  }
+
+  function moved() {
+    halt();
+    remember(NAME, settings());
+    train();
+  }
+
+  /** Play the training from its first step. */
+  function watch() {
+    playing = true;
+    play.textContent = "Pause";
+    if (last && last.report.done > 0 && last.report.done < most && paused) further(1);
+    else {
+      history = [];
+      const now = { ...settings(), steps: 0 };
+      trainer.run({ name: now.name, batch: batch(now), points: xs, steps: 0 }, (report) => {
+        show(report, now, 0);
+        further(1);
+      });
+    }
+    paused = false;
+  }
+  let paused = false;
+
+  function halt() {
+    if (playing) paused = true;
+    playing = false;
+    play.textContent = "Play";
+  }
+
+  /** @param {Report} report @param {Settings} now @param {number} waited milliseconds since the hand moved */
+  function show(report, now, waited) {
+    last = { report, settings: now };
+    const { replicas } = programs[now.name].layout;
+    for (let step = 0; step * lanes < report.losses.length; step++) {
+      const each = report.losses.slice(step * lanes, step * lanes + replicas).sort();
+      history.push([report.since + step, each[replicas >> 1]]);
+    }
+    shade.setAttribute("x", String(curves.x(now.low)));
+    shade.setAttribute("width", String(curves.x(now.high) - curves.x(now.low)));
+    lines.forEach((line, lane) => {
+      line.setAttribute("d", lane < replicas ? curves.path(xs, (k) => report.answers[k * lanes + lane]) : "");
+    });
+    const every = Math.max(1, Math.floor(history.length / 250));
+    const thin = history.filter((_, k) => k % every === 0);
+    fall.setAttribute(
+      "d",
+      losses.path(
+        thin.map(([step]) => step),
+        (k) => thin[k][1],
+      ),
+    );
+    const ends = Array.from(report.answers.slice(-lanes, report.answers.length).slice(0, replicas)).sort(
+      (a, b) => a - b,
+    );
+    const answer = `Asked for ${words(far)}, the middle one of ${replicas} networks answers ${words(ends[replicas >> 1])}`;
+    const trained = `${now.name}, trained on ${words(now.low)} to ${words(now.high)} for ${words(report.done)} steps`;
+    curves.svg.setAttribute("aria-label", `${trained}. ${answer}.`);
+    losses.svg.setAttribute("aria-label", `The loss over the steps; now ${words(history.at(-1)?.[1] ?? NaN)}.`);
+    if (!report.parameters) return;
+    const same = report.done === book.steps && now.low === book.low && now.high === book.high;
+    const bits = !same
+      ? ""
+      : report.digest === digests[now.name]
+        ? " These are the book’s own networks, to the last bit."
+        : " These networks differ from the book’s in some bits.";
+    const time = waited ? ` in ${words(Math.round(report.milliseconds))} ms` : "";
+    told.textContent = `${trained}${time}. ${answer}.${bits}`;
+    el.dataset.digest = String(report.digest);
+    el.dataset.waited = String(waited);
+    model.set("settings", { ...now, steps: report.done });
+    model.set("trained", new DataView(report.parameters.buffer));
+    model.save_changes();
+  }
+
+  const given = remembered(NAME);
+  put(book);
+  if (names.includes(given.name) && [given.low, given.high, given.steps].every((text) => Number.isFinite(Number(text))))
+    put({ name: given.name, low: Number(given.low), high: Number(given.high), steps: Number(given.steps) });
+  train();
+  return () => trainer.close();
+}
+
+export default { render };

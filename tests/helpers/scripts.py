@@ -1,0 +1,28 @@
+"""JavaScript that is tried without a browser."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from nalu.live.front import FOLDER
+
+
+def node(script: str, told: str = "") -> str:
+    """What a module prints that is run by node; it may import "./kernel.js" and the others."""
+    if not shutil.which("node"):
+        reason = "node is not installed. On Debian and Ubuntu: apt-get install nodejs"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with tempfile.TemporaryDirectory() as folder:
+        for file in FOLDER.glob("*.js"):
+            shutil.copy(file, folder)
+        Path(folder, "package.json").write_text('{"type": "module"}', encoding="utf-8")
+        Path(folder, "script.mjs").write_text(script, encoding="utf-8")
+        result = subprocess.run(
+            ["node", "script.mjs"], cwd=folder, input=told, capture_output=True, encoding="utf-8", timeout=300
+        )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
