@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -58,15 +57,15 @@ def kernel() -> Path:
     return KERNEL.parents[2]
 
 
-def main(options: list[str]) -> int:
+def main(options: list[str]) -> None:
     make()
     for name in hand_out(EDITION, COPIES):
         print(f"lab/{name} was changed here, so it stays; there is a newer one: rename or delete yours to get it")
     path = os.pathsep.join(filter(None, [str(kernel()), os.environ.get("JUPYTER_PATH")]))
     command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={COPIES}", *options]
-    return subprocess.call(command, env=os.environ | {"JUPYTER_PATH": path})
+    # In the place of this process, so that who ends this ends JupyterLab.
+    os.execve(sys.executable, command, os.environ | {"JUPYTER_PATH": path})
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C, twice, is how one leaves JupyterLab
-        sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
