@@ -8,11 +8,12 @@ export OMP_NUM_THREADS := 1
 # Whatever the encoding of the system: not all that is run here names its own.
 export PYTHONUTF8 := 1
 
-.PHONY: help setup execute book chapter test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
+.PHONY: help setup execute book readers chapter test quick quick-notebooks quick-tests lint machines paper lab edit sync
+.PHONY: offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | expand -t 10
+	@awk -F ':[^#]*## ' '/^[a-z]+:[^#]*## / {printf "%-10s%s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready ## make the environment in .venv
 
@@ -31,6 +32,9 @@ execute: .venv/.ready ## execute the notebooks that are stale, into .executed
 book: execute ## build the site from the executed notebooks, and print where it is
 	@$(BIN)/python book/publish.py
 
+readers: .venv/.ready ## after `make book`: commit its notebooks to the branch that Binder and Colab open
+	@$(BIN)/python book/branch.py commit
+
 chapter: .venv/.ready ## execute one chapter and build its page: make chapter NAME=01-identity
 	@$(BIN)/python book/execute.py .executed "$(NAME)"
 	@$(BIN)/python book/publish.py "$(NAME)"
@@ -38,14 +42,20 @@ chapter: .venv/.ready ## execute one chapter and build its page: make chapter NA
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests
 
+# Keeps the words of two jobs apart, which the make of macOS, of 2006, cannot.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 quick: .venv/.ready ## everything at the fast scale, in a few minutes, without the slow tests
-	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 --output-sync=target quick-notebooks quick-tests
+	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 $(SYNC) quick-notebooks quick-tests
 
 quick-notebooks:
 	@$(BIN)/python book/execute.py .executed-fast
 
 quick-tests:
 	@$(BIN)/pytest -q -m 'not slow and not browser' tests
+
+lint: .venv/.ready ## what is checked before each commit, of all files
+	@$(BIN)/pre-commit run --all-files
 
 machines: .venv/.ready ## whether other processors and compilers, and node, train to the same bits (minutes)
 	@$(BIN)/python tests/machines.py
