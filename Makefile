@@ -8,8 +8,8 @@ export OMP_NUM_THREADS := 1
 # Whatever the encoding of the system: not all that is run here names its own.
 export PYTHONUTF8 := 1
 
-.PHONY: help setup execute book readers chapter test quick quick-notebooks quick-tests lint machines paper lab edit sync
-.PHONY: offline clean
+.PHONY: help setup execute book readers chapter test quick quick-notebooks quick-tests oldest lint machines paper lab
+.PHONY: edit sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -42,6 +42,7 @@ chapter: .venv/.ready ## execute one chapter and build its page: make chapter NA
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests
 
+OLDEST := numpy==2.0.2 pandas==2.2.2
 # Keeps the words of two jobs apart, which the make of macOS, of 2006, cannot.
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -53,6 +54,13 @@ quick-notebooks:
 
 quick-tests:
 	@$(BIN)/pytest -q -m 'not slow and not browser' tests
+
+# As on Colab; that pandas needs pytz. Laid before those of the environment, so that it takes no other environment.
+oldest: .venv/.ready ## test the package with the oldest NumPy and pandas that it takes, on Python 3.11 or 3.12
+	@rm -rf .oldest
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target .oldest $(OLDEST) pytz==2025.2
+	@PYTHONPATH=$(CURDIR)/.oldest $(BIN)/pytest -q -m 'not slow' tests/units tests/tasks tests/statistics tests/engine \
+	  tests/training tests/experiments tests/book/test_tables.py tests/book/test_claims.py
 
 lint: .venv/.ready ## what is checked before each commit, of all files
 	@$(BIN)/pre-commit run --all-files
@@ -79,4 +87,4 @@ book/_static/offline tests/browser/axe: book/offline.sh
 	bash book/offline.sh
 
 clean: ## remove what was executed and built; the environment and your copies in lab/ stay
-	rm -rf _build .executed .executed-fast book/_static/offline tests/browser/axe
+	rm -rf _build .executed .executed-fast .oldest book/_static/offline tests/browser/axe

@@ -117,3 +117,16 @@ def test_what_goes_along_to_binder_is_what_the_package_is_made_from() -> None:
     assert all((ROOT / name).exists() for name in ALONG)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {*project["license-files"], "pyproject.toml", "nalu", "binder", "requirements.txt"} <= {*ALONG}
+
+
+def test_the_oldest_that_are_tested_are_those_that_the_package_takes() -> None:
+    made = (ROOT / "Makefile").read_text(encoding="utf-8")
+    tested = {
+        each.name: each for each in map(Requirement, re.search(r"^OLDEST := (.+)", made, re.MULTILINE)[1].split())
+    }
+    assert set(tested) == {"numpy", "pandas"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for bound in map(Requirement, project["dependencies"]):
+        if bound.name in tested:
+            ((pin,), (least,)) = tested[bound.name].specifier, bound.specifier
+            assert least.operator == ">=" and f"{pin.version}.".startswith(f"{least.version}.")
