@@ -10,13 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from lab import hand_out
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from pairs import ROOT
 from readers import FIRST, PASTED, UNKNOWN, make, plain
-
-from lab import hand_out
 
 MYST = {
     "a role": r"\{[a-z][\w:+.-]*\}`",
