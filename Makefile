@@ -8,11 +8,12 @@ export OMP_NUM_THREADS := 1
 # Whatever the encoding of the system: not all that is run here names its own.
 export PYTHONUTF8 := 1
 
-.PHONY: help setup execute book pdf chapter test quick quick-notebooks quick-tests machines paper lab edit sync offline clean
+.PHONY: help setup execute book pdf readers chapter test quick quick-notebooks quick-tests oldest lint machines paper
+.PHONY: lab edit sync offline clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' Makefile | expand -t 10
+	@awk -F ':[^#]*## ' '/^[a-z]+:[^#]*## / {printf "%-10s%s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready ## make the environment in .venv
 
@@ -34,6 +35,9 @@ book: execute ## build the site from the executed notebooks, and print where it 
 pdf: book ## print the whole book as one file, with chromium
 	@$(BIN)/python book/pdf.py
 
+readers: .venv/.ready ## after `make book`: commit its notebooks to the branch that Binder and Colab open
+	@$(BIN)/python book/branch.py commit
+
 chapter: .venv/.ready ## execute one chapter and build its page: make chapter NAME=01-identity
 	@$(BIN)/python book/execute.py .executed "$(NAME)"
 	@$(BIN)/python book/publish.py "$(NAME)"
@@ -41,14 +45,28 @@ chapter: .venv/.ready ## execute one chapter and build its page: make chapter NA
 test: execute ## execute the notebooks that are stale, then run all other tests
 	$(BIN)/pytest tests
 
+OLDEST := numpy==2.0.2 pandas==2.2.2
+# Keeps the words of two jobs apart, which the make of macOS, of 2006, cannot.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 quick: .venv/.ready ## everything at the fast scale, in a few minutes, without the slow tests
-	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 --output-sync=target quick-notebooks quick-tests
+	@NALU_SCALE=fast $(MAKE) --no-print-directory -j2 $(SYNC) quick-notebooks quick-tests
 
 quick-notebooks:
 	@$(BIN)/python book/execute.py .executed-fast
 
 quick-tests:
 	@$(BIN)/pytest -q -m 'not slow and not browser' tests
+
+# As on Colab; that pandas needs pytz. Laid before those of the environment, so that it takes no other environment.
+oldest: .venv/.ready ## test the package with the oldest NumPy and pandas that it takes, on Python 3.11 or 3.12
+	@rm -rf .oldest
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target .oldest $(OLDEST) pytz==2025.2
+	@PYTHONPATH=$(CURDIR)/.oldest $(BIN)/pytest -q -m 'not slow' tests/units tests/tasks tests/statistics tests/engine \
+	  tests/training tests/experiments tests/book/test_tables.py tests/book/test_claims.py
+
+lint: .venv/.ready ## what is checked before each commit, of all files
+	@$(BIN)/pre-commit run --all-files
 
 machines: .venv/.ready ## whether other processors and compilers, and node, train to the same bits (minutes)
 	@$(BIN)/python tests/machines.py
@@ -72,4 +90,4 @@ book/_static/offline tests/npm: book/offline.sh
 	bash book/offline.sh
 
 clean: ## remove what was executed and built; the environment and your copies in lab/ stay
-	rm -rf _build .executed .executed-fast book/_static/offline tests/npm
+	rm -rf _build .executed .executed-fast .oldest book/_static/offline tests/npm

@@ -207,7 +207,7 @@ class Group:
             self._again(block, first, stop, end)
             for lane in lanes:
                 fresh = nn.utils.parameters_to_vector(block.restarts.anew(lane, stop))
-                block.state[: self.kernel.parameters, lane] = fresh
+                block.state[: self.kernel.parameters, lane] = fresh.numpy()
             if stop == end:
                 return
             before, first = block.state.copy(), stop
