@@ -43,7 +43,7 @@ chapter: .venv/.ready ## execute one chapter and build its page: make chapter NA
 	@$(BIN)/python book/publish.py "$(NAME)"
 
 test: execute ## execute the notebooks that are stale, then run all other tests
-	$(BIN)/pytest tests
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal tests
 
 OLDEST := numpy==2.0.2 pandas==2.2.2
 # Keeps the words of two jobs apart, which the make of macOS, of 2006, cannot.

@@ -21,8 +21,10 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]  # a page may read fonts beside it
 SCALE = 0.85
 WIDTH = int(680 / SCALE)  # CSS pixels between the margins of A4
-DRAWN = """() => [["span.math, div.math", "mjx-container"], ["script[type*='widget-view']", ".noUi-handle"]]
-  .every(([source, drawn]) => !document.querySelector(source) || document.querySelector(drawn))"""
+# Whether a page's formulas are there, its sliders over figures, and its networks that train.
+DRAWN = """() => (!document.querySelector("span.math, div.math") || document.querySelector("mjx-container")) &&
+  document.querySelectorAll("script[type*='widget-view']").length <=
+  document.querySelectorAll(".widget-vbox:has(.noUi-handle), .live:has(.told:not(:empty), img)").length"""
 
 # One page as a part of the book: what its elements are named, and what its links lead to, begins with the page's path.
 PART = """site => {
@@ -36,6 +38,8 @@ PART = """site => {
   for (const kind of ["for", "aria-labelledby", "aria-describedby", "aria-controls"])
     for (const element of article.querySelectorAll(`[${kind}]`))
       element.setAttribute(kind, element.getAttribute(kind).split(" ").map(id => name(page, id)).join(" "));
+  for (const clipped of article.querySelectorAll("[clip-path]"))
+    clipped.setAttribute("clip-path", clipped.getAttribute("clip-path").replace(/#([^)]+)/, (_, id) => "#" + name(page, id)));
   for (const link of article.querySelectorAll("a[href]"))
     if (link.href.startsWith(site)) {
       const target = new URL(link.href);

@@ -13,6 +13,7 @@ from torch import Tensor
 from nalu import checks
 from nalu.live.front import STYLE, module
 from nalu.live.programs import LANES, digest, program
+from nalu.live.takeaway import takeaway
 from nalu.recipe import Recipe
 from nalu.tasks.identity import Identity
 from nalu.training.replicas import Build, Replicas
@@ -61,6 +62,7 @@ class Retrain(anywidget.AnyWidget):
     still = traitlets.Unicode().tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
     trained = traitlets.Bytes().tag(sync=True)
+    code = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -72,12 +74,12 @@ class Retrain(anywidget.AnyWidget):
         task: Identity | None = None,
         first: str = "Tanh",
         far: float = 40,
-        choice: str = "activation",
+        choice: str = "network",
     ) -> None:
         task = Identity() if task is None else task
         checks.one_of(first, list(models), "first")
         x = torch.linspace(-far, far, POINTS).unsqueeze(1)
-        programs, shared, self._stacks = {}, {}, {}
+        programs, shared, code, self._stacks = {}, {}, {}, {}
         for name, make in models.items():
             seeds = run.groups()[name].seed.tolist()[:LANES]
             made = dict(program(make, task, recipe, seeds, steps, x))
@@ -85,6 +87,7 @@ class Retrain(anywidget.AnyWidget):
             start = hashlib.sha256(made["state"]).hexdigest()[:8]  # many models start from the same numbers
             shared[start] = made["state"]
             programs[name] = made | {"state": start}
+            code[name] = takeaway(name, make, recipe, seeds)
             self._stacks[name] = run.replicas[name].take(0, len(seeds))
         lanes = {name: lanes_of(stack) for name, stack in self._stacks.items()}
         book = {"name": first, "low": task.low, "high": task.high, "steps": steps}
@@ -99,6 +102,7 @@ class Retrain(anywidget.AnyWidget):
             still=_still(first, self._stacks[first], x, task),
             settings=book,
             trained=lanes[first].tobytes(),
+            code=code,
         )
 
     @property

@@ -13,7 +13,9 @@ from typing import NoReturn
 
 import pytest
 from execute import ROOT
+from filelock import FileLock
 from helpers.visiting import FRAME, Visit, Visitor
+from pdf import DRAWN
 from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -39,10 +41,21 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(chromium: Browser) -> Iterator[str]:
-    """The address of the site, built from the executed notebooks; those that are stale are executed first."""
-    for script in ("execute.py", "publish.py"):
-        subprocess.run([sys.executable, str(ROOT / "book" / script)], check=True)
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The site and the readers' edition, from the executed notebooks; those that are stale are executed first."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # several processes run tests, and one of them builds
+        folder = folder.parent
+    with FileLock(folder / "site.lock"):
+        if not (folder / "site").exists():
+            for script in ("execute.py", "publish.py"):
+                subprocess.run([sys.executable, str(ROOT / "book" / script)], check=True)
+            (folder / "site").touch()
+
+
+@pytest.fixture(scope="session")
+def site(chromium: Browser, built: None) -> Iterator[str]:
+    """The address of the site."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
@@ -77,10 +90,8 @@ def visit(chromium: Browser, site: str) -> Iterator[Visitor]:
         visit.page.goto(site + name, wait_until="networkidle")
         if any(visit.is_foreign(failure) for failure in visit.failed):
             absent("The pages take their scripts from a CDN, which cannot be reached here: `make offline` fetches them")
-        for mark, shown in (("div.math, span.math", "mjx-container"), ("script[type*='widget-view']", ".noUi-handle")):
-            if visit.page.locator(mark).count():
-                visit.page.wait_for_selector(shown, timeout=20_000)
-        if visit.page.locator("script[type*='widget-view']").count():
+        visit.page.wait_for_function(DRAWN, timeout=20_000)
+        if visit.page.locator(".noUi-handle").count():
             visit.page.wait_for_selector(FRAME, timeout=20_000)
         return visit
 

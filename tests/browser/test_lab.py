@@ -15,7 +15,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import readers
 from helpers.visiting import eventually
 from pairs import ROOT
 from playwright.sync_api import Browser, Locator, Page
@@ -170,9 +169,8 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what `make lab` needs, with the readers' edition, which is made first if it is not up to date."""
-    readers.make()
+def checkout(built: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what `make lab` needs, with the readers' edition."""
     target = tmp_path_factory.mktemp("lab") / "checkout"
     for part in ("book", "notebooks", ".executed/notebooks", "_build/readers"):
         if (ROOT / part).exists():
@@ -215,6 +213,8 @@ def test_a_reader_runs_a_chapter_twice_and_out_of_order(chapter: str, lab: str, 
         assert notebook.bars.count() == 0
     if slides:
         notebook.slider_moves()
+        told = page.locator(".live .told").last
+        eventually(lambda: told.inner_text().endswith("to the last bit."), "networks train in the notebook, too", 60)
 
     notebook.restart()
     notebook.begin(notebook.cells.nth(notebook.cells.count() // 2))

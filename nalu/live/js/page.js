@@ -75,6 +75,32 @@ export function remember(name, settings) {
   history.replaceState(null, "", `#${name}:${query}`);
 }
 
+/** Hand the reader a file. @param {string} name @param {string} text */
+export function download(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+/** A notebook of one cell. @param {string} code */
+export function notebook(code) {
+  const cell = {
+    cell_type: "code",
+    id: "train",
+    metadata: {},
+    execution_count: null,
+    outputs: [],
+    source: code.trimEnd(),
+  };
+  const kernelspec = { name: "python3", display_name: "Python 3 (ipykernel)", language: "python" };
+  return JSON.stringify({ cells: [cell], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 }, null, 1);
+}
+
+/** A text with what is in braces filled in. @param {string} text @param {Record<string, unknown>} values */
+export function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
 /**
  * An element with its attributes and what lies in it.
  * @template {keyof HTMLElementTagNameMap} K

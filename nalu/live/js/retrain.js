@@ -1,6 +1,6 @@
 // Chapter 1's networks, trained again as the hand moves: on another range, for fewer steps, with another activation.
 import { Plot, drawn, words } from "./plot.js";
-import { Trainer, bytes, lacking, make, remember, remembered, slider } from "./page.js";
+import { Trainer, bytes, download, filled, lacking, make, notebook, remember, remembered, slider } from "./page.js";
 
 /** @typedef {import("./page.js").Model} Model */
 /** @typedef {import("./page.js").Report} Report */
@@ -61,6 +61,8 @@ function render({ model, el }) {
   const play = make("button", { type: "button", click: () => (playing ? halt() : watch()) }, "Play");
   const once = make("button", { type: "button", click: () => further(1) }, "One step");
   const own = make("button", { type: "button", click: () => (put(book), moved()) }, "The book’s own run");
+  const code = make("button", { type: "button", click: () => take("networks") }, "As PyTorch");
+  const again = make("button", { type: "button", click: () => take("training") }, "As notebook");
   const told = make("p", { class: "told", role: "status" });
   const bar = make("progress", { max: 1, value: 0, "aria-label": "training" });
   bar.hidden = true;
@@ -92,7 +94,7 @@ function render({ model, el }) {
     length.element,
     low.element,
     high.element,
-    make("div", { class: "buttons" }, play, once, own),
+    make("div", { class: "buttons" }, play, once, own, code, again),
   );
   el.append(form, bar, curves.svg, losses.svg, told);
 
@@ -134,10 +136,13 @@ function render({ model, el }) {
     }
     history = [];
     const began = performance.now();
+    let first = true;
     trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps, pace }, (report) => {
       bar.hidden = report.done >= now.steps || performance.now() - began < PATIENCE;
-      bar.value = report.done / now.steps;
+      bar.value = report.done / Math.max(1, now.steps);
       show(report, now, performance.now() - began);
+      if (first) el.dataset.first = String(performance.now() - began);
+      first = false;
     });
   }
 
@@ -150,6 +155,28 @@ function render({ model, el }) {
       show(report, { ...now, steps }, 0);
       if (playing) requestAnimationFrame(() => playing && further(1 + Math.round(report.done / 40)));
     });
+  }
+
+  /** Hand over what was trained last. @param {"networks" | "training"} what */
+  function take(what) {
+    if (!last?.report.parameters) return;
+    const { report, settings: now } = last;
+    const { replicas, parameters } = programs[now.name].layout;
+    const all = /** @type {Float32Array} */ (report.parameters);
+    const rows = Array.from({ length: replicas }, (_, lane) =>
+      Array.from({ length: parameters }, (_, row) => all[row * lanes + lane]),
+    );
+    // Of what is no number, Python has other words than JavaScript.
+    const weights = JSON.stringify(rows.map((row) => row.map(String))).replace(/"/g, "");
+    const words = weights.replace(/NaN/g, "float('nan')").replace(/Infinity/g, "float('inf')");
+    const text = filled(model.get("code")[now.name][what], {
+      ...now,
+      steps: report.done,
+      weights: words,
+      digest: report.digest,
+    });
+    if (what === "networks") download(`${now.name}.py`, text);
+    else download(`${now.name}.ipynb`, notebook(text));
   }
 
   function moved() {
@@ -209,7 +236,8 @@ function render({ model, el }) {
     const answer = `Asked for ${words(far)}, the middle one of ${replicas} networks answers ${words(ends[replicas >> 1])}`;
     const trained = `${now.name}, trained on ${words(now.low)} to ${words(now.high)} for ${words(report.done)} steps`;
     curves.svg.setAttribute("aria-label", `${trained}. ${answer}.`);
-    losses.svg.setAttribute("aria-label", `The loss over the steps; now ${words(history.at(-1)?.[1] ?? NaN)}.`);
+    const loss = history.at(-1);
+    losses.svg.setAttribute("aria-label", `The loss over the steps${loss ? `; now ${words(loss[1])}` : ""}.`);
     if (!report.parameters) return;
     const same = report.done === book.steps && now.low === book.low && now.high === book.high;
     const bits = !same
