@@ -38,8 +38,10 @@ PART = """site => {
   for (const kind of ["for", "aria-labelledby", "aria-describedby", "aria-controls"])
     for (const element of article.querySelectorAll(`[${kind}]`))
       element.setAttribute(kind, element.getAttribute(kind).split(" ").map(id => name(page, id)).join(" "));
-  for (const clipped of article.querySelectorAll("[clip-path]"))
-    clipped.setAttribute("clip-path", clipped.getAttribute("clip-path").replace(/#([^)]+)/, (_, id) => "#" + name(page, id)));
+  for (const clipped of article.querySelectorAll("[clip-path]")) {
+    const [, id] = clipped.getAttribute("clip-path").match(/#([^)"]+)/);
+    clipped.setAttribute("clip-path", `url(#${name(page, id)})`);
+  }
   for (const link of article.querySelectorAll("a[href]"))
     if (link.href.startsWith(site)) {
       const target = new URL(link.href);

@@ -26,8 +26,8 @@ export function bytes(value) {
 
 /** A worker, and the programs that it can train. */
 export class Trainer {
-  /** @param {Record<string, Program>} programs @param {string} source of the worker */
-  constructor(programs, source) {
+  /** @param {Record<string, Program>} programs @param {string} source of the worker @param {(words: string) => void} failed */
+  constructor(programs, source, failed) {
     const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     this.worker = new Worker(address);
     URL.revokeObjectURL(address);
@@ -37,8 +37,8 @@ export class Trainer {
     this.heard = () => {};
     this.worker.onmessage = ({ data }) => {
       if (data.id !== this.newest) return; // of a job that was ended meanwhile
-      if (data.error) throw new Error(data.error);
-      this.heard(data);
+      if (data.error) failed(data.error);
+      else this.heard(data);
     };
   }
 

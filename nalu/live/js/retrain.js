@@ -11,9 +11,9 @@ const PATIENCE = 500; // milliseconds after which a bar is shown
 
 /** Steps that the slider stops at: 0, then each a little more than the one before. @param {number} most */
 function stops(most) {
-  const found = [0];
-  for (let step = 10; step < most; step *= 1.3) found.push(Math.round(step / 10) * 10);
-  return [...found, most];
+  const found = new Set([0]);
+  for (let step = 10; step < most; step *= 1.3) found.add(Math.round(step / 10) * 10);
+  return [...found.add(most)];
 }
 
 /** @param {{model: Model, el: HTMLElement}} given */
@@ -44,7 +44,7 @@ function render({ model, el }) {
   const names = Object.keys(programs);
   const steps = stops(most);
   const xs = Array.from({ length: points }, (_, k) => -far + (2 * far * k) / (points - 1));
-  const trainer = new Trainer(programs, WORKER);
+  const trainer = new Trainer(programs, WORKER, (words) => (told.textContent = `The training failed: ${words}`));
 
   const kind = make("select", { "aria-label": model.get("choice"), change: () => moved() });
   for (const name of names) kind.append(make("option", {}, name));
@@ -65,7 +65,7 @@ function render({ model, el }) {
   const again = make("button", { type: "button", click: () => take("training") }, "As notebook");
   const told = make("p", { class: "told", role: "status" });
   const bar = make("progress", { max: 1, value: 0, "aria-label": "training" });
-  bar.hidden = true;
+  bar.style.visibility = "hidden"; // but there, so that nothing jumps
 
   const ticks = [-far, -far / 2, 0, far / 2, far];
   const curves = new Plot({
@@ -103,6 +103,7 @@ function render({ model, el }) {
   /** @type {{report: Report, settings: Settings} | undefined} */
   let last;
   let playing = false;
+  let paused = false;
 
   /** @returns {Settings} */
   function settings() {
@@ -126,19 +127,24 @@ function render({ model, el }) {
     return [...inputs, ...inputs];
   }
 
-  /** Train from the start, for what the controls say. @param {number} [pace] */
-  function train(pace) {
+  /** Whether there is nothing to learn, which is told. @param {Settings} now */
+  function empty({ low, high }) {
+    if (low < high) return false;
+    trainer.stop();
+    told.textContent = `A range from ${words(low)} to ${words(high)} holds no numbers to learn: move one end.`;
+    return true;
+  }
+
+  /** Train from the start, for what the controls say. */
+  function train() {
     const now = settings();
-    if (now.low >= now.high) {
-      trainer.stop();
-      told.textContent = `A range from ${words(now.low)} to ${words(now.high)} holds no numbers to learn: move one end.`;
-      return;
-    }
+    if (empty(now)) return;
     history = [];
     const began = performance.now();
     let first = true;
-    trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps, pace }, (report) => {
-      bar.hidden = report.done >= now.steps || performance.now() - began < PATIENCE;
+    trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps }, (report) => {
+      const soon = report.done >= now.steps || performance.now() - began < PATIENCE;
+      bar.style.visibility = soon ? "hidden" : "visible";
       bar.value = report.done / Math.max(1, now.steps);
       show(report, now, performance.now() - began);
       if (first) el.dataset.first = String(performance.now() - began);
@@ -150,6 +156,7 @@ function render({ model, el }) {
   function further(count) {
     if (!last || last.report.done >= most) return halt();
     const { settings: now, report: before } = last;
+    if (empty(settings())) return halt();
     const steps = Math.min(most, before.done + count);
     trainer.run({ name: now.name, batch: batch(now), points: xs, steps, further: true }, (report) => {
       show(report, { ...now, steps }, 0);
@@ -181,18 +188,21 @@ function render({ model, el }) {
 
   function moved() {
     halt();
+    paused = false;
     remember(NAME, settings());
     train();
   }
 
-  /** Play the training from its first step. */
+  /** Play the training: from its first step, or from where it was paused. */
   function watch() {
+    const now = { ...settings(), steps: 0 };
+    if (empty(now)) return;
     playing = true;
     play.textContent = "Pause";
-    if (last && last.report.done > 0 && last.report.done < most && paused) further(1);
+    told.setAttribute("aria-live", "off"); // else each frame is read out
+    if (last && last.report.done < most && paused) further(1);
     else {
       history = [];
-      const now = { ...settings(), steps: 0 };
       trainer.run({ name: now.name, batch: batch(now), points: xs, steps: 0 }, (report) => {
         show(report, now, 0);
         further(1);
@@ -200,12 +210,21 @@ function render({ model, el }) {
     }
     paused = false;
   }
-  let paused = false;
 
   function halt() {
     if (playing) paused = true;
     playing = false;
     play.textContent = "Play";
+    told.setAttribute("aria-live", "polite");
+    hand();
+  }
+
+  /** Let Python have what was trained last. */
+  function hand() {
+    if (!last?.report.parameters) return;
+    model.set("settings", { ...last.settings, steps: last.report.done });
+    model.set("trained", new DataView(last.report.parameters.buffer));
+    model.save_changes();
   }
 
   /** @param {Report} report @param {Settings} now @param {number} waited milliseconds since the hand moved */
@@ -230,9 +249,7 @@ function render({ model, el }) {
         (k) => thin[k][1],
       ),
     );
-    const ends = Array.from(report.answers.slice(-lanes, report.answers.length).slice(0, replicas)).sort(
-      (a, b) => a - b,
-    );
+    const ends = report.answers.slice(-lanes).slice(0, replicas).sort();
     const answer = `Asked for ${words(far)}, the middle one of ${replicas} networks answers ${words(ends[replicas >> 1])}`;
     const trained = `${now.name}, trained on ${words(now.low)} to ${words(now.high)} for ${words(report.done)} steps`;
     curves.svg.setAttribute("aria-label", `${trained}. ${answer}.`);
@@ -249,9 +266,7 @@ function render({ model, el }) {
     told.textContent = `${trained}${time}. ${answer}.${bits}`;
     el.dataset.digest = String(report.digest);
     el.dataset.waited = String(waited);
-    model.set("settings", { ...now, steps: report.done });
-    model.set("trained", new DataView(report.parameters.buffer));
-    model.save_changes();
+    if (!playing) hand();
   }
 
   const given = remembered(NAME);

@@ -10,7 +10,6 @@ import { Training, digest } from "./kernel.js";
  * @property {number[]} points where to predict
  * @property {number} steps to be at in the end
  * @property {boolean} [further] whether to go on from where this network is, instead of from its start
- * @property {number} [pace] steps between two reports; as many as there is time for, if not given
  */
 /**
  * @typedef {object} Report
@@ -52,10 +51,9 @@ async function work(job) {
     const since = training.done;
     const losses = [];
     const start = performance.now();
-    const stop = Math.min(job.steps, since + (job.pace ?? Infinity));
-    while (training.done < stop && performance.now() - start < GLANCE) {
+    while (training.done < job.steps && performance.now() - start < GLANCE) {
       const before = performance.now();
-      losses.push(training.advance(Math.min(chunk, stop - training.done)));
+      losses.push(training.advance(Math.min(chunk, job.steps - training.done)));
       if (performance.now() - before < GLANCE / 4) chunk *= 2;
     }
     milliseconds += performance.now() - start;
