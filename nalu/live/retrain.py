@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from nalu import checks
+from nalu.live.code import takeaway
 from nalu.live.front import STYLE, module
 from nalu.live.programs import LANES, digest, program
-from nalu.live.takeaway import takeaway
 from nalu.recipe import Recipe
 from nalu.tasks.identity import Identity
 from nalu.training.replicas import Build, Replicas

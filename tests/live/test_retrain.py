@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nalu import MLP, NAC, Recipe, fit, stack
+from nalu.live.code import expression, recipe_of, takeaway
 from nalu.live.programs import digest
 from nalu.live.retrain import Retrain, lanes_of
-from nalu.live.takeaway import expression, recipe_of, takeaway
 from nalu.tasks.identity import Identity
 
 MODELS = {
