@@ -32,6 +32,8 @@ def add(app: Sphinx, doctree: nodes.document) -> None:
     for script in list(doctree.findall(lambda node: isinstance(node, nodes.raw) and WIDGET in node.astext())):
         model = json.loads(script.astext().partition(">")[2].rpartition("<")[0])["model_id"]
         script.parent.insert(script.parent.index(script) + 1, nodes.raw(text=still(model, state), format="html"))
+        if "still" in state.get(model, {}).get("state", {}):
+            script.parent["classes"].append("trains")  # its place is kept, see book.css
 
 
 def described(notebook: dict) -> Iterator[tuple[str, str]]:

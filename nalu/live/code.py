@@ -1,5 +1,6 @@
 """What a reader takes home from a page that trains: Python that makes the same networks, and that trains them again."""
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 
@@ -8,10 +9,11 @@ from nalu.training.replicas import Build
 
 NETWORKS = """\
 # {replicas} networks: {name}, trained on {low} to {high} for {steps} steps in a page of the book.
+# This needs the package of the book.
 import torch
 {imports}
 
-weights = torch.tensor({weights})
+weights = torch.tensor({weights}, dtype=torch.float32)
 networks = [{network} for _ in weights]
 for network, row in zip(networks, weights):
     torch.nn.utils.vector_to_parameters(row, network.parameters())
@@ -22,6 +24,7 @@ print(networks[0](x))
 
 TRAINING = """\
 # {name}, trained on {low} to {high} for {steps} steps, as in a page of the book: the same networks, to the last bit.
+# This needs the package of the book.
 from functools import partial
 
 import torch
@@ -32,12 +35,12 @@ from nalu.live.retrain import lanes_of
 
 
 class Numbers:
-    \"\"\"Eleven numbers from one end of a range to the other, each its own target.\"\"\"
+    \"\"\"Numbers from one end of a range to the other, evenly spaced, each its own target.\"\"\"
 
     fresh = shared = False
 
     def __init__(self, low, high):
-        self.x = torch.tensor([[low + (high - low) * k / 10] for k in range(11)])
+        self.x = torch.tensor([[low + (high - low) * k / {last}] for k in range({last} + 1)])
 
     def draw(self, generator, steps):
         x = self.x.expand(steps, -1, -1)
@@ -47,7 +50,7 @@ class Numbers:
 make = {make}
 run = fit({{"{name}": make}}, Numbers({low}, {high}), {recipe}, seeds={seeds}, steps={steps})
 networks = run.replicas["{name}"]
-assert digest(lanes_of(networks)) == {digest}
+assert digest(lanes_of(networks)) == {digest}, "not the bits of the page"
 networks(torch.tensor([[{low}.0], [{high}.0], [1000.0]])).squeeze(-1)
 """
 
@@ -60,7 +63,7 @@ def expression(make: Build) -> tuple[str, str, str]:
     """
     function, words, named = (make.func, make.args, make.keywords) if isinstance(make, partial) else (make, (), {})
     used = [each for each in (function, *words) if callable(each)]
-    if not all(getattr(each, "__module__", "").startswith("nalu.") for each in used):
+    if not all(getattr(sys.modules["nalu"], getattr(each, "__name__", ""), None) is each for each in used):
         raise TypeError(f"expected what nalu has, or a partial of it, got {make!r}")
     told = [each.__name__ if callable(each) else repr(each) for each in words]
     told += [f"{name}={value!r}" for name, value in named.items()]
@@ -91,5 +94,5 @@ def takeaway(name: str, make: Build, recipe: Recipe, seeds: list[int]) -> Mappin
     imports, call, delayed = expression(make)
     known = {"name": name, "imports": imports, "replicas": len(seeds), "network": call, "make": delayed}
     known |= {"recipe": recipe_of(recipe), "seeds": f"range({len(seeds)})" if seeds == [*range(len(seeds))] else seeds}
-    later = {key: f"{{{key}}}" for key in ("low", "high", "steps", "weights", "digest")}
+    later = {key: f"{{{key}}}" for key in ("low", "high", "steps", "weights", "digest", "last")}
     return {"networks": NETWORKS.format(**known, **later), "training": TRAINING.format(**known, **later)}

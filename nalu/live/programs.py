@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nalu.engine import step
 from nalu.engine.compiler import wasm
 from nalu.engine.kernel import LANES, TILE, Kernel, Layout
+from nalu.engine.tracing import Unknown
 from nalu.recipe import Recipe
 from nalu.tasks import Task
 from nalu.training.replicas import Build, build
@@ -35,11 +36,16 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
         column after the other: all three packed by gzip. `layout` tells what lies where, in rows of sixteen lanes.
 
     Raises:
-        Unknown: an operation that has no C; see `nalu.engine.kernel`.
+        ValueError: a recipe with restarts, which a browser knows nothing of.
+        Unknown: an operation that has no C, in training or in what is predicted; see `nalu.engine.kernel`.
         NoCompiler, CompilerFailed: see `nalu.engine.compiler`.
     """
+    if recipe.restart is not None:
+        raise ValueError(f"recipe: expected one without restarts for a browser, got {recipe.restart!r}")
     networks = [build(make, seed) for seed in seeds]
     kernel = Kernel(networks[0], recipe, Layout([part[0] for part in task.draw(torch.Generator(), 1)]), inputs=[points])
+    if not kernel.outputs:
+        raise Unknown("the outputs of a trained network")
     told = np.stack(step.numbers(recipe, steps)).astype(np.float32)
     predictions = [f"predict_{k}" for k in range(len(kernel.outputs))]
     return {

@@ -1,6 +1,7 @@
 """Chapter 1's networks, trained in the page, on a range and for as many steps as the reader likes."""
 
 import base64
+import contextlib
 import hashlib
 import html
 import io
@@ -22,6 +23,7 @@ from nalu.training.result import Fit
 with checks.extra("plots", "widgets that train"):
     import anywidget
     import traitlets
+    from ipywidgets.widgets.trait_types import CByteMemoryView
 
     from nalu.book import plots
     from nalu.book.descriptions import description
@@ -37,16 +39,20 @@ class Retrain(anywidget.AnyWidget):
 
     Args:
         models: as for `nalu.fit`: from one number to one.
-        recipe: as for `nalu.fit`.
+        recipe: as for `nalu.fit`, without restarts.
         run: what `nalu.fit` made of these models.
-        task: what the run learned.
+        task: what the run learned: whole numbers, of which a reader's range has as many.
         steps: of the run.
         first: the model that is shown first.
-        far: the curves are drawn from -far to far.
+        far: the curves are drawn from -far to far, and ranges go to half of that.
         choice: what the choice between the models is called.
 
     Attributes:
         networks: what the reader trained last, in a notebook; the run's own, until there is something.
+
+    Raises:
+        ValueError: `first` is not there; a task of real numbers, or whose range goes beyond half of `far`; and what
+            `nalu.live.programs.program` raises.
     """
 
     _esm = module("retrain")
@@ -61,7 +67,7 @@ class Retrain(anywidget.AnyWidget):
     choice = traitlets.Unicode().tag(sync=True)
     still = traitlets.Unicode().tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
-    trained = traitlets.Bytes().tag(sync=True)
+    trained = CByteMemoryView().tag(sync=True)  # as it comes from a page
     code = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -78,6 +84,8 @@ class Retrain(anywidget.AnyWidget):
     ) -> None:
         task = Identity() if task is None else task
         checks.one_of(first, list(models), "first")
+        if task.reals is not None or max(-task.low, task.high) > far / 2:
+            raise ValueError(f"task: expected whole numbers within {-far / 2:g} and {far / 2:g}, got {task}")
         x = torch.linspace(-far, far, POINTS).unsqueeze(1)
         programs, shared, code, self._stacks = {}, {}, {}, {}
         for name, make in models.items():
@@ -87,7 +95,8 @@ class Retrain(anywidget.AnyWidget):
             start = hashlib.sha256(made["state"]).hexdigest()[:8]  # many models start from the same numbers
             shared[start] = made["state"]
             programs[name] = made | {"state": start}
-            code[name] = takeaway(name, make, recipe, seeds)
+            with contextlib.suppress(TypeError):  # what can't be written down can't be taken home
+                code[name] = takeaway(name, make, recipe, seeds)
             self._stacks[name] = run.replicas[name].take(0, len(seeds))
         lanes = {name: lanes_of(stack) for name, stack in self._stacks.items()}
         book = {"name": first, "low": task.low, "high": task.high, "steps": steps}
@@ -126,7 +135,7 @@ def _still(name: str, stack: Replicas, x: Tensor, task: Identity) -> str:
     answers = stack(x).squeeze(-1).detach().numpy()
     axes.plot(x.flatten(), answers.T, color=plots.COLOURS.get(name, "C0"), alpha=0.5, linewidth=1)
     axes.set(xlim=(-far, far), ylim=(-1.2 * far, 1.2 * far), xlabel="number", ylabel="answer")
-    end = np.median(answers[:, -1])
+    end = np.sort(answers[:, -1])[len(answers) // 2]  # as the page does
     plots.describe(
         figure,
         f"{len(stack)} networks with {name}, trained on {task.low} to {task.high}, drawn from {-far:g} to {far:g}; "

@@ -254,12 +254,17 @@ print(*sums, *run.engines.values(), threading.active_count(), "threads")""",
 IMPORTS, FUNCTION, UNIT, LONG, TRAIN = range(5)
 
 
+def of_a_readers(cells: list[str], path: Path) -> None:
+    """Write a notebook that is none of the book's."""
+    made = [nbformat.v4.new_code_cell(source) for source in cells]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=kernel), path)
+
+
 @pytest.fixture
 def own(checkout: Path, lab: str, page: Page) -> Notebook:
     """A reader's own notebook, with a unit that is not the book's."""
-    cells = [nbformat.v4.new_code_cell(source) for source in OWN]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), checkout / "lab/own.ipynb")
+    of_a_readers(OWN, checkout / "lab/own.ipynb")
     notebook = Notebook(page, lab, "own.ipynb")
     for number in (IMPORTS, FUNCTION, UNIT):
         notebook.run(number)
@@ -292,6 +297,47 @@ def test_a_stopped_training_leaves_nothing_behind_and_a_changed_unit_is_trained_
     for number in (IMPORTS, FUNCTION, UNIT):
         own.run(number)
     assert own.run(TRAIN) == results[-1]
+
+
+LIVE = [
+    """\
+from functools import partial
+from nalu import MLP, Recipe, fit
+from nalu.live.programs import digest
+from nalu.live.retrain import Retrain, lanes_of
+from nalu.tasks.identity import Identity
+models, recipe = {"Tanh": partial(MLP, 1, 1, activation="Tanh")}, Recipe(lr=1e-2)
+run = fit(models, Identity(), recipe, seeds=range(3), steps=200)
+retrain = Retrain(models, recipe, run, steps=200)
+retrain""",
+    "print(retrain.settings['high'], digest(lanes_of(retrain.networks)))",
+]
+
+
+def test_python_reads_what_the_hand_has_trained_which_goes_on_without_a_kernel(
+    lab: str, checkout: Path, page: Page
+) -> None:
+    of_a_readers(LIVE, checkout / "lab/live.ipynb")
+    notebook = Notebook(page, lab, "live.ipynb")
+    notebook.run(0)
+    live = page.locator(".live")
+    eventually(lambda: live.locator(".told").inner_text().endswith("to the last bit."), "it trains", 60)
+    books = live.get_attribute("data-digest")
+    assert notebook.run(1).split() == ["5", books]
+
+    def move() -> str:
+        before = live.get_attribute("data-digest")
+        live.get_by_role("slider", name="to", exact=True).press("ArrowRight")
+        eventually(lambda: live.get_attribute("data-digest") != before, "it trains on another range")
+        return live.get_attribute("data-digest")
+
+    assert notebook.run(1).split() == ["5", books]
+    found = move()
+    assert found != books and notebook.run(1).split() == ["6", found]
+
+    notebook.menu("Kernel", "kernelmenu:shutdown")
+    eventually(lambda: not notebook.kernel(), "the kernel is gone", 30)
+    assert move() not in (found, books)
 
 
 def test_an_authors_edit_reaches_the_text(copy: Path, tmp_path: Path, page: Page) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.scripts import node
 
-from nalu import MLP, NAC, NALU, Fit, Recipe, fit, stack
+from nalu import MLP, NAC, NALU, NAU, Fit, Penalty, Recipe, fit, stack
 from nalu.live.front import FOLDER, module
 from nalu.live.programs import digest, program
 from nalu.live.retrain import lanes_of
@@ -42,12 +42,14 @@ console.log(JSON.stringify(found));
 """
 
 
-def trained(make: Build, batches: list[list[float]], calls: list[int]) -> list[dict]:
+def trained(
+    make: Build, batches: list[list[float]], calls: list[int], recipe: Recipe = RECIPE, script: str = SCRIPT
+) -> list[dict]:
     """What JavaScript makes of a model in so many steps, with each of these batches."""
-    made = program(make, Identity(), RECIPE, SEEDS, STEPS, POINTS)
+    made = program(make, Identity(), recipe, SEEDS, STEPS, POINTS)
     told = {name: base64.b64encode(part).decode() if isinstance(part, bytes) else part for name, part in made.items()}
     points = POINTS.flatten().tolist()
-    return json.loads(node(SCRIPT, json.dumps({"program": told, "batches": batches, "calls": calls, "points": points})))
+    return json.loads(node(script, json.dumps({"program": told, "batches": batches, "calls": calls, "points": points})))
 
 
 def batch(low: int, high: int) -> list[float]:
@@ -82,6 +84,34 @@ def test_fewer_steps_are_the_first_of_many() -> None:
     losses = np.float32(found["losses"]).reshape(40, 16)
     alone = run(MODELS["Tanh"], 39).last.loss.to_numpy()  # the loss after 39 steps is that before the 40th
     assert np.array_equal(losses[39, : len(SEEDS)], np.float32(alone))
+
+
+def test_a_batch_of_another_size_is_refused() -> None:
+    with pytest.raises(AssertionError, match="expected a batch of 22 numbers, got 24"):
+        trained(MODELS["Tanh"], [batch(-5, 6)], [1])
+
+
+def test_schedules_rates_and_penalties_are_told_step_by_step() -> None:
+    recipe = Recipe(lr=1e-2, schedule=lambda share: 1 - share / 2, rates={"1": 3e-2}, penalty=Penalty(lambda s: s))
+    make = partial(stack, NAU, [1, 4, 1])
+    (found,) = trained(make, [batch(-5, 5)], [100, STEPS - 100], recipe)
+    own = fit({"it": make}, Identity(), recipe, seeds=SEEDS, steps=STEPS).replicas["it"]
+    assert found["digest"] == digest(lanes_of(own))
+
+
+def test_memory_stays_the_same_however_often_it_begins() -> None:
+    again = """
+    const size = training.memory.buffer.byteLength;
+    for (let k = 0; k < 300; k++) {
+      training.begin(batches[0]);
+      training.look(points);
+      training.advance(3);
+      training.predict();
+    }
+    console.log(training.memory.buffer.byteLength - size);
+    """
+    script = SCRIPT.replace("console.log(JSON.stringify(found));", again)
+    assert trained(MODELS["Tanh"], [batch(-5, 5)], [1], script=script) == 0
 
 
 def test_a_digest_tells_bits_apart_but_those_of_what_is_no_number() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nalu import MLP, NAC, Recipe, fit, stack
+from nalu import MLP, NAC, Recipe, Restart, fit, stack
 from nalu.live.code import expression, recipe_of, takeaway
 from nalu.live.programs import digest
 from nalu.live.retrain import Retrain, lanes_of
@@ -35,8 +35,8 @@ def test_python_reads_what_the_page_trained(widget: Retrain, run) -> None:
     assert torch.equal(widget.networks(X), run.replicas["Tanh"].take(0, 16)(X))
     assert widget.digests == {name: digest(lanes_of(part.take(0, 16))) for name, part in run.replicas.items()}
     other = fit({"NAC": MODELS["NAC"]}, Identity(-2, 2), RECIPE, seeds=SEEDS[:16], steps=9).replicas["NAC"]
-    widget.settings = {"name": "NAC", "low": -2, "high": 2, "steps": 9}  # as the page sets them
-    widget.trained = lanes_of(other).tobytes()
+    settings = {"name": "NAC", "low": -2, "high": 2, "steps": 9}
+    widget.set_state({"settings": settings, "trained": memoryview(lanes_of(other).tobytes())})  # as a page does
     assert torch.equal(widget.networks(X), other(X))
     assert isinstance(widget.networks[3], torch.nn.Sequential)
 
@@ -53,9 +53,22 @@ def test_fewer_replicas_than_lanes(run) -> None:
     assert torch.equal(widget.networks(X)[0], run.replicas["one"](X)[4])
 
 
-def test_models_that_are_not_there() -> None:
+def test_what_no_page_can_train_is_refused(run) -> None:
     with pytest.raises(ValueError, match="first"):
-        Retrain({}, RECIPE, None, steps=STEPS)
+        Retrain({}, RECIPE, run, steps=STEPS)
+    for task in (Identity(reals=11), Identity(-21, 5)):
+        with pytest.raises(ValueError, match="whole numbers within -20 and 20, got Identity"):
+            Retrain(MODELS, RECIPE, run, steps=STEPS, task=task)
+    with pytest.raises(ValueError, match="without restarts"):
+        Retrain(MODELS, Recipe(restart=Restart(every=10, above=1.0)), run, steps=STEPS)
+
+
+def test_what_cannot_be_written_down_is_trained_all_the_same(run) -> None:
+    def mine(generator: torch.Generator) -> torch.nn.Module:
+        return NAC(1, 1, generator=generator)
+
+    models = {"Tanh": MODELS["Tanh"], "one": mine}
+    assert set(Retrain(models, RECIPE, run, steps=STEPS).code) == {"Tanh"}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -74,7 +87,8 @@ def test_its_code_makes_the_same_networks(name: str, run) -> None:
 def test_its_notebook_trains_them_to_the_same_bits(name: str, ends: tuple[int, int]) -> None:
     made = fit({name: MODELS[name]}, Eleven(*ends), RECIPE, seeds=range(16), steps=STEPS).replicas[name]
     code = takeaway(name, MODELS[name], RECIPE, [*range(16)])["training"]
-    for key, value in {"low": ends[0], "high": ends[1], "steps": STEPS, "digest": digest(lanes_of(made))}.items():
+    values = {"low": ends[0], "high": ends[1], "steps": STEPS, "digest": digest(lanes_of(made)), "last": 10}
+    for key, value in values.items():
         code = code.replace(f"{{{key}}}", str(value))  # as the page does, which leaves other braces
     exec(code, {"__name__": "notebook"})
     with pytest.raises(AssertionError):

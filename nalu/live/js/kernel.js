@@ -74,6 +74,8 @@ export class Training {
   /** Back to the untrained networks, which are to learn this batch, the same for all. @param {number[]} batch */
   begin(batch) {
     const { lanes, state } = this.layout;
+    if (batch.length !== this.layout.batch)
+      throw new Error(`expected a batch of ${this.layout.batch} numbers, got ${batch.length}`);
     this.at(this.state, state * lanes).set(this.start);
     const rows = this.at(this.batch, batch.length * lanes);
     batch.forEach((number, row) => rows.fill(number, row * lanes, (row + 1) * lanes));

@@ -30,11 +30,12 @@ export class Trainer {
   constructor(programs, source, failed) {
     const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     this.worker = new Worker(address);
-    URL.revokeObjectURL(address);
+    this.address = address;
     for (const [name, program] of Object.entries(programs)) this.worker.postMessage({ name, program });
     this.newest = 0;
     /** @type {(report: Report) => void} */
     this.heard = () => {};
+    this.worker.onerror = ({ message }) => failed(message || "the browser lets no worker start here");
     this.worker.onmessage = ({ data }) => {
       if (data.id !== this.newest) return; // of a job that was ended meanwhile
       if (data.error) failed(data.error);
@@ -54,6 +55,7 @@ export class Trainer {
 
   close() {
     this.worker.terminate();
+    URL.revokeObjectURL(this.address);
   }
 }
 
@@ -72,7 +74,11 @@ export function remembered(name) {
 export function remember(name, settings) {
   if (!published()) return;
   const query = new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, String(value)]));
-  history.replaceState(null, "", `#${name}:${query}`);
+  try {
+    history.replaceState(null, "", `#${name}:${query}`);
+  } catch {
+    // Some browsers take only so many in half a minute; the next one will do.
+  }
 }
 
 /** Hand the reader a file. @param {string} name @param {string} text */

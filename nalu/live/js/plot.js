@@ -23,7 +23,7 @@ export class Plot {
     this.axes = { x, y };
     this.svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "plot", "aria-label": name });
     this.back = drawn("g", {}, this.svg);
-    const clip = `clip-${Plot.count++}`;
+    const clip = `clip-${Math.random().toString(36).slice(2)}`; // pages hold several views, each with code of its own
     const area = drawn("clipPath", { id: clip }, this.svg);
     const { top, width: w, height: h } = this.box;
     drawn("rect", { x: left, y: top, width: w, height: h }, area);
@@ -80,11 +80,10 @@ export class Plot {
     return path;
   }
 }
-Plot.count = 0;
 
 /** @param {Axis} axis @param {number} value */
 function share({ low, high, log }, value) {
-  return log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  return log ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value - low) / (high - low);
 }
 
 /** A number as one reads it. @param {number} value */

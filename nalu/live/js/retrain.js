@@ -19,11 +19,23 @@ function stops(most) {
 /** @param {{model: Model, el: HTMLElement}} given */
 function render({ model, el }) {
   el.classList.add("live");
-  if (lacking()) {
-    el.innerHTML = model.get("still");
-    el.append(make("p", {}, `To train here, a browser needs ${lacking()}, which this one lacks.`));
-    return;
+  const missing = lacking();
+  if (missing) return without(model, el, `To train here, a browser needs ${missing}, which this one lacks.`);
+  try {
+    return view(model, el);
+  } catch (error) {
+    return without(model, el, `The training could not start: ${error}.`);
   }
+}
+
+/** The stored picture, where nothing trains. @param {Model} model @param {HTMLElement} el @param {string} words */
+function without(model, el, words) {
+  el.innerHTML = model.get("still");
+  el.append(make("p", {}, words));
+}
+
+/** @param {Model} model @param {HTMLElement} el */
+function view(model, el) {
   /** @type {Settings} */
   const book = model.get("book");
   /** @type {Record<string, number>} */
@@ -44,7 +56,11 @@ function render({ model, el }) {
   const names = Object.keys(programs);
   const steps = stops(most);
   const xs = Array.from({ length: points }, (_, k) => -far + (2 * far * k) / (points - 1));
-  const trainer = new Trainer(programs, WORKER, (words) => (told.textContent = `The training failed: ${words}`));
+  const trainer = new Trainer(programs, WORKER, (words) => {
+    halt();
+    told.textContent = `The training failed: ${words}.`;
+    el.setAttribute("aria-busy", "false");
+  });
 
   const kind = make("select", { "aria-label": model.get("choice"), change: () => moved() });
   for (const name of names) kind.append(make("option", {}, name));
@@ -104,6 +120,7 @@ function render({ model, el }) {
   let last;
   let playing = false;
   let paused = false;
+  let asked = false; // whether the reader has, or this is what is shown first
 
   /** @returns {Settings} */
   function settings() {
@@ -121,16 +138,19 @@ function render({ model, el }) {
     );
   }
 
-  /** Eleven numbers from one end to the other, and themselves as targets. @param {Settings} now */
-  function batch({ low, high }) {
-    const inputs = Array.from({ length: 11 }, (_, k) => low + ((high - low) * k) / 10);
+  /** As many numbers as the book's run has, from one end to the other, and themselves as targets. @param {Settings} now */
+  function batch({ name, low, high }) {
+    const count = programs[name].layout.batch / 2;
+    const inputs = Array.from({ length: count }, (_, k) => low + ((high - low) * k) / (count - 1));
     return [...inputs, ...inputs];
   }
 
   /** Whether there is nothing to learn, which is told. @param {Settings} now */
   function empty({ low, high }) {
     if (low < high) return false;
+    forget();
     trainer.stop();
+    el.setAttribute("aria-busy", "false");
     told.textContent = `A range from ${words(low)} to ${words(high)} holds no numbers to learn: move one end.`;
     return true;
   }
@@ -139,7 +159,7 @@ function render({ model, el }) {
   function train() {
     const now = settings();
     if (empty(now)) return;
-    history = [];
+    forget();
     const began = performance.now();
     let first = true;
     trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps }, (report) => {
@@ -155,11 +175,12 @@ function render({ model, el }) {
   /** So many steps more than were done. @param {number} count */
   function further(count) {
     if (!last || last.report.done >= most) return halt();
-    const { settings: now, report: before } = last;
-    if (empty(settings())) return halt();
-    const steps = Math.min(most, before.done + count);
-    trainer.run({ name: now.name, batch: batch(now), points: xs, steps, further: true }, (report) => {
-      show(report, { ...now, steps }, 0);
+    const now = last.settings;
+    asked = true;
+    bar.style.visibility = "hidden";
+    el.setAttribute("aria-busy", "true");
+    trainer.run({ name: now.name, batch: batch(now), points: xs, steps: count, further: true }, (report) => {
+      show(report, now, 0);
       if (playing) requestAnimationFrame(() => playing && further(1 + Math.round(report.done / 40)));
     });
   }
@@ -174,10 +195,12 @@ function render({ model, el }) {
       Array.from({ length: parameters }, (_, row) => all[row * lanes + lane]),
     );
     // Of what is no number, Python has other words than JavaScript.
-    const weights = JSON.stringify(rows.map((row) => row.map(String))).replace(/"/g, "");
+    const digits = rows.map((row) => row.map((number) => (Object.is(number, -0) ? "-0.0" : String(number))));
+    const weights = JSON.stringify(digits).replace(/"/g, "");
     const words = weights.replace(/NaN/g, "float('nan')").replace(/Infinity/g, "float('inf')");
     const text = filled(model.get("code")[now.name][what], {
       ...now,
+      last: programs[now.name].layout.batch / 2 - 1,
       steps: report.done,
       weights: words,
       digest: report.digest,
@@ -189,7 +212,7 @@ function render({ model, el }) {
   function moved() {
     halt();
     paused = false;
-    remember(NAME, settings());
+    asked = true;
     train();
   }
 
@@ -197,12 +220,12 @@ function render({ model, el }) {
   function watch() {
     const now = { ...settings(), steps: 0 };
     if (empty(now)) return;
-    playing = true;
+    asked = playing = true;
     play.textContent = "Pause";
     told.setAttribute("aria-live", "off"); // else each frame is read out
     if (last && last.report.done < most && paused) further(1);
     else {
-      history = [];
+      forget();
       trainer.run({ name: now.name, batch: batch(now), points: xs, steps: 0 }, (report) => {
         show(report, now, 0);
         further(1);
@@ -215,13 +238,26 @@ function render({ model, el }) {
     if (playing) paused = true;
     playing = false;
     play.textContent = "Play";
-    told.setAttribute("aria-live", "polite");
+    bar.style.visibility = "hidden";
+    if (told.getAttribute("aria-live") === "off") {
+      told.setAttribute("aria-live", "polite");
+      requestAnimationFrame(() => (told.textContent += "")); // written again, so that the end is read out
+    }
     hand();
   }
 
-  /** Let Python have what was trained last. */
+  /** What was trained is not what the controls say now. */
+  function forget() {
+    history = [];
+    last = undefined;
+    code.disabled = again.disabled = true;
+    el.setAttribute("aria-busy", "true");
+  }
+
+  /** Let Python have what the reader has trained, and the address its settings. */
   function hand() {
-    if (!last?.report.parameters) return;
+    if (!asked || !last?.report.parameters) return;
+    remember(NAME, settings());
     model.set("settings", { ...last.settings, steps: last.report.done });
     model.set("trained", new DataView(last.report.parameters.buffer));
     model.save_changes();
@@ -256,6 +292,9 @@ function render({ model, el }) {
     const loss = history.at(-1);
     losses.svg.setAttribute("aria-label", `The loss over the steps${loss ? `; now ${words(loss[1])}` : ""}.`);
     if (!report.parameters) return;
+    const known = model.get("code")[now.name];
+    code.disabled = !known;
+    again.disabled = !known || report.done === 0;
     const same = report.done === book.steps && now.low === book.low && now.high === book.high;
     const bits = !same
       ? ""
@@ -264,17 +303,30 @@ function render({ model, el }) {
         : " These networks differ from the book’s in some bits.";
     const time = waited ? ` in ${words(Math.round(report.milliseconds))} ms` : "";
     told.textContent = `${trained}${time}. ${answer}.${bits}`;
+    el.setAttribute("aria-busy", "false");
     el.dataset.digest = String(report.digest);
     el.dataset.waited = String(waited);
     if (!playing) hand();
   }
 
-  const given = remembered(NAME);
-  put(book);
-  if (names.includes(given.name) && [given.low, given.high, given.steps].every((text) => Number.isFinite(Number(text))))
-    put({ name: given.name, low: Number(given.low), high: Number(given.high), steps: Number(given.steps) });
+  /** Put the controls to what the address says, if it does. */
+  function taken() {
+    const given = remembered(NAME);
+    const numbers = [given.low, given.high, given.steps].map(Number);
+    if (!names.includes(given.name) || !numbers.every(Number.isFinite)) return false;
+    put({ name: given.name, low: numbers[0], high: numbers[1], steps: numbers[2] });
+    return true;
+  }
+  const followed = () => taken() && moved();
+
+  put(model.get("settings")); // the book's, or what was trained before this view
+  if (taken()) requestAnimationFrame(() => el.scrollIntoView());
+  addEventListener("hashchange", followed);
   train();
-  return () => trainer.close();
+  return () => {
+    removeEventListener("hashchange", followed);
+    trainer.close();
+  };
 }
 
 export default { render };

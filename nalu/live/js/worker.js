@@ -8,8 +8,8 @@ import { Training, digest } from "./kernel.js";
  * @property {string} name of the program
  * @property {number[]} batch what each step trains on
  * @property {number[]} points where to predict
- * @property {number} steps to be at in the end
- * @property {boolean} [further] whether to go on from where this network is, instead of from its start
+ * @property {number} steps to train
+ * @property {boolean} [further] whether to go on from where the networks are, instead of from their start
  */
 /**
  * @typedef {object} Report
@@ -45,19 +45,20 @@ async function work(job) {
   if (job.id !== newest) return;
   if (!job.further) training.begin(job.batch);
   training.look(job.points);
+  const stop = Math.min(training.done + job.steps, training.layout.steps);
   let milliseconds = 0;
   let chunk = CHUNK;
   for (;;) {
     const since = training.done;
     const losses = [];
     const start = performance.now();
-    while (training.done < job.steps && performance.now() - start < GLANCE) {
+    while (training.done < stop && performance.now() - start < GLANCE) {
       const before = performance.now();
-      losses.push(training.advance(Math.min(chunk, job.steps - training.done)));
+      losses.push(training.advance(Math.min(chunk, stop - training.done)));
       if (performance.now() - before < GLANCE / 4) chunk *= 2;
     }
     milliseconds += performance.now() - start;
-    const over = training.done >= job.steps;
+    const over = training.done >= stop;
     /** @type {Report} */
     const report = {
       id: job.id,
