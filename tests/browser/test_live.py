@@ -209,7 +209,7 @@ def test_memory_stays_the_same_over_a_thousand_moves(live: Live) -> None:
 
 
 def test_an_address_that_cannot_be_written_stops_no_training(live: Live) -> None:
-    live.page.evaluate("history.replaceState = () => { throw new Error('too often'); }")
+    live.page.evaluate("() => { history.replaceState = () => { throw new Error('too often'); }; }")
     assert "trained on −5 to 6" in live.press("to", "ArrowRight")
 
 

@@ -113,6 +113,9 @@ function view(model, el) {
     make("div", { class: "buttons" }, play, once, own, code, again),
   );
   el.append(form, bar, curves.svg, losses.svg, told);
+  // In JupyterLab, keys are those of the control that has the focus, and no shortcuts of the notebook.
+  for (const control of el.querySelectorAll("input, select, button"))
+    control.toggleAttribute("data-lm-suppress-shortcuts");
 
   /** @type {[number, number][]} */
   let history = []; // (step, the middle one of the networks' losses)
