@@ -74,21 +74,23 @@ def _frames(drawn: list[Figure] | list[str], names: list[str], dpi: int) -> list
     if any(texts):
         raise TypeError("draw is expected to return figures or texts, and returned some of either")
     crop = Bbox.union([figure.get_tightbbox() for figure in drawn]).padded(0.1)  # one for all, so that none jumps
-    return [_image(figure, name, crop, dpi) for figure, name in zip(drawn, names, strict=True)]
+    return [
+        widgets.HTML(picture(figure, f"{name}. {words_of(figure)}".strip(), crop, dpi))
+        for figure, name in zip(drawn, names, strict=True)
+    ]
 
 
-def _image(figure: Figure, name: str, crop: Bbox, dpi: int) -> widgets.HTML:
-    """What lies within `crop` (in inches) as an opaque PNG of 128 colours: a third of the size of a full one.
+def picture(figure: Figure, words: str, crop: Bbox, dpi: int) -> str:
+    """What lies within `crop` (in inches) as an opaque PNG of 128 colours, a third of the size of a full one; in words.
 
     As HTML, for `widgets.Image` has no alternative text.
     """
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=dpi, facecolor="white", transparent=False, bbox_inches=crop)
     Image.open(full).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    words = f"{name}. {words_of(figure)}".strip()
     data = base64.b64encode(small.getvalue()).decode()
     width = f"{96 * crop.width:.0f}px"  # 96 CSS pixels to the inch
-    return widgets.HTML(
+    return (
         f'<img alt="{html.escape(words)}" style="width: {width}; max-width: 100%; height: auto" '
         f'src="data:image/png;base64,{data}">'
     )

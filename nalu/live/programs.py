@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from nalu.engine import step
 from nalu.engine.compiler import wasm
@@ -15,12 +15,10 @@ from nalu.engine.kernel import LANES, TILE, Kernel, Layout
 from nalu.engine.tracing import Unknown
 from nalu.recipe import Recipe
 from nalu.tasks import Task
-from nalu.training.replicas import Build, build
+from nalu.training.replicas import Build, Replicas, build
 
 Program = Mapping[str, Any]
 """What JavaScript is given of a model, see `program`: bytes, and numbers and names that tell what lies in them."""
-
-EXPORTS = ("train", "seed", "uniform", "advance")
 
 
 def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps: int, points: Tensor) -> Program:
@@ -29,7 +27,7 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
     Args:
         make, task, recipe, seeds: as for `nalu.fit`.
         steps: the most that can be trained; a schedule of the recipe is one over so many.
-        points: inputs whose outputs can be asked for, (points, ...).
+        points: such as the inputs whose outputs will be asked for, (points, 1).
 
     Returns:
         `wasm`, the code; `state`, the untrained replicas with their moments; `numbers`, what each step is told, one
@@ -47,10 +45,9 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
     if not kernel.outputs:
         raise Unknown("the outputs of a trained network")
     told = np.stack(step.numbers(recipe, steps)).astype(np.float32)
-    predictions = [f"predict_{k}" for k in range(len(kernel.outputs))]
     return {
-        "wasm": packed(wasm(kernel.source, [*EXPORTS, *predictions])),
-        "state": packed(kernel.state(columns(networks))),
+        "wasm": packed(wasm(kernel.source, ["train", "predict_0"])),
+        "state": packed(kernel.state(Replicas(networks).state.numpy())),
         "numbers": packed(told),
         "layout": {
             "lanes": LANES,
@@ -62,14 +59,8 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
             "scratch": kernel.scratch_size + 1,
             "numbers": len(told),
             "steps": steps,
-            "outputs": [[int(np.prod(shape)), count] for shape, count in kernel.outputs.items()],
         },
     }
-
-
-def columns(networks: Sequence[nn.Module]) -> Float[np.ndarray, "parameters replica"]:
-    """The parameters of networks, one a column."""
-    return torch.stack([nn.utils.parameters_to_vector(each.parameters()) for each in networks], 1).detach().numpy()
 
 
 def packed(numbers: bytes | np.ndarray) -> bytes:

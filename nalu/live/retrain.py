@@ -1,10 +1,7 @@
 """Chapter 1's networks, trained in the page, on a range and for as many steps as the reader likes."""
 
-import base64
 import contextlib
 import hashlib
-import html
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,6 +24,7 @@ with checks.extra("plots", "widgets that train"):
 
     from nalu.book import plots
     from nalu.book.descriptions import description
+    from nalu.book.sliders import picture
 
 POINTS = 161
 """Where curves are drawn."""
@@ -141,8 +139,5 @@ def _still(name: str, stack: Replicas, x: Tensor, task: Identity) -> str:
         f"{len(stack)} networks with {name}, trained on {task.low} to {task.high}, drawn from {-far:g} to {far:g}; "
         f"asked for {far:g}, the middle one answers {end:.3g}",
     )
-    words, file = description(figure), io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, facecolor="white")
     plots.plt.close(figure)
-    data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="{html.escape(words)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
+    return picture(figure, description(figure), figure.get_tightbbox().padded(0.1), dpi=144)

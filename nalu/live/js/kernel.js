@@ -12,7 +12,6 @@
  * @property {number} scratch
  * @property {number} numbers how many each step is told
  * @property {number} steps the most that can be trained
- * @property {[number, number][]} outputs numbers of a point and of its outputs, for each function `predict_k`
  */
 
 /** @typedef {{wasm: Uint8Array, state: Uint8Array, numbers: Uint8Array, layout: Layout}} Program packed by gzip */

@@ -164,14 +164,11 @@ function view(model, el) {
     if (empty(now)) return;
     forget();
     const began = performance.now();
-    let first = true;
     trainer.run({ name: now.name, batch: batch(now), points: xs, steps: now.steps }, (report) => {
       const soon = report.done >= now.steps || performance.now() - began < PATIENCE;
       bar.style.visibility = soon ? "hidden" : "visible";
       bar.value = report.done / Math.max(1, now.steps);
       show(report, now, performance.now() - began);
-      if (first) el.dataset.first = String(performance.now() - began);
-      first = false;
     });
   }
 
@@ -308,7 +305,6 @@ function view(model, el) {
     told.textContent = `${trained}${time}. ${answer}.${bits}`;
     el.setAttribute("aria-busy", "false");
     el.dataset.digest = String(report.digest);
-    el.dataset.waited = String(waited);
     if (!playing) hand();
   }
 
