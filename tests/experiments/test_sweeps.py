@@ -426,11 +426,12 @@ def test_rows_follow_the_grid_in_whatever_order_jobs_end(tmp_path: Path, log: Pa
 
 @pytest.mark.slow
 def test_a_process_that_dies_loses_nothing_that_ended(tmp_path: Path, log: Path) -> None:
-    grid = [{"n": n, "log": str(log), "always": False} for n in (1, 2)]
+    kept = tmp_path / "kept"
+    grid = [{"n": n, "log": str(log), "kept": str(kept), "always": False} for n in (1, 2)]
     with pytest.raises(RuntimeError, match="terminated"):
-        sweep(dying, grid, tmp_path / "kept", version=1, workers=2)
-    assert calls(log) == {0: 1, 1: 1} and len(results(tmp_path / "kept")) == 1
-    assert len(sweep(dying, grid, tmp_path / "kept", version=1, workers=2)) == 3
+        sweep(dying, grid, kept, version=1, workers=2)
+    assert calls(log) == {0: 1, 1: 1} and len(results(kept)) == 1
+    assert len(sweep(dying, grid, kept, version=1, workers=2)) == 3
     assert calls(log) == {0: 1, 1: 1, 2: 1}
 
 
@@ -516,19 +517,21 @@ def test_a_cluster_gives_what_one_process_gives(cluster: object, tmp_path: Path)
 @pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(cluster: object, tmp_path: Path, log: Path) -> None:
     before = cluster.run(os.getpid)
-    grid = [{"n": n, "log": str(log), "always": False} for n in range(1, 9)]
+    kept = tmp_path / "cluster"
+    grid = [{"n": n, "log": str(log), "kept": str(kept), "always": False} for n in range(1, 9)]
     with joblib.parallel_config(backend="dask"):
-        table = sweep(dying, grid, tmp_path / "cluster", version=1)
+        table = sweep(dying, grid, kept, version=1)
     assert calls(log)[0] == 1 and set(cluster.run(os.getpid).values()) != set(before.values())
     assert_frame_equal(table, sweep(dying, grid, tmp_path / "one", version=1, workers=1), check_exact=True)
 
 
 @pytest.mark.slow
 def test_a_job_that_kills_every_worker_is_named(cluster: object, tmp_path: Path, log: Path) -> None:
-    grid = [{"n": n, "log": str(log), "always": True} for n in (1, 2, 3)]
+    kept = tmp_path / "kept"
+    grid = [{"n": n, "log": str(log), "kept": str(kept), "always": True} for n in (1, 2, 3)]
     with (
         joblib.parallel_config(backend="dask"),
         pytest.raises(RuntimeError, match=r"1 of 3 jobs failed, the first with {'n': 2, .*}: KilledWorker: "),
     ):
-        sweep(dying, grid, tmp_path / "kept", version=1)
-    assert len(results(tmp_path / "kept")) == 2
+        sweep(dying, grid, kept, version=1)
+    assert len(results(kept)) == 2
