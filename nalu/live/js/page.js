@@ -11,11 +11,38 @@ const VECTOR = [
 ];
 
 /** What this browser lacks, in words; nothing, if it can train. */
-export function lacking() {
+function lacking() {
   const able = typeof WebAssembly === "object" && WebAssembly.validate(new Uint8Array(VECTOR));
   if (!able) return "WebAssembly with vectors (SIMD)";
   if (typeof DecompressionStream === "undefined") return "DecompressionStream";
   return typeof Worker === "undefined" ? "workers" : "";
+}
+
+/**
+ * What shows a widget by this view, and returns what ends it; the stored picture where nothing trains.
+ * @param {(model: Model, el: HTMLElement) => () => void} view
+ */
+export function shown(view) {
+  return (/** @type {{model: Model, el: HTMLElement}} */ { model, el }) => {
+    el.classList.add("live");
+    const missing = lacking();
+    if (missing) return without(model, el, `To train here, a browser needs ${missing}, which this one lacks.`);
+    try {
+      const end = view(model, el);
+      // In JupyterLab, keys are those of the control that has the focus, and no shortcuts of the notebook.
+      for (const control of el.querySelectorAll("input, select, button, textarea"))
+        control.toggleAttribute("data-lm-suppress-shortcuts", true);
+      return end;
+    } catch (error) {
+      return without(model, el, `The training could not start: ${error}.`);
+    }
+  };
+}
+
+/** The stored picture, where nothing trains. @param {Model} model @param {HTMLElement} el @param {string} words */
+function without(model, el, words) {
+  el.innerHTML = model.get("still");
+  el.append(make("p", {}, words));
 }
 
 /** Bytes as Python sent them, which come as a DataView. @param {DataView | ArrayBuffer | Uint8Array} value */

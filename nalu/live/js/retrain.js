@@ -1,6 +1,6 @@
 // Chapter 1's networks, trained again as the hand moves: on another range, for fewer steps, with another activation.
 import { Plot, drawn, words } from "./plot.js";
-import { Trainer, bytes, download, filled, lacking, make, notebook, remember, remembered, slider } from "./page.js";
+import { Trainer, bytes, download, filled, make, notebook, remember, remembered, shown, slider } from "./page.js";
 
 /** @typedef {import("./page.js").Model} Model */
 /** @typedef {import("./page.js").Report} Report */
@@ -14,24 +14,6 @@ function stops(most) {
   const found = new Set([0]);
   for (let step = 10; step < most; step *= 1.3) found.add(Math.round(step / 10) * 10);
   return [...found.add(most)];
-}
-
-/** @param {{model: Model, el: HTMLElement}} given */
-function render({ model, el }) {
-  el.classList.add("live");
-  const missing = lacking();
-  if (missing) return without(model, el, `To train here, a browser needs ${missing}, which this one lacks.`);
-  try {
-    return view(model, el);
-  } catch (error) {
-    return without(model, el, `The training could not start: ${error}.`);
-  }
-}
-
-/** The stored picture, where nothing trains. @param {Model} model @param {HTMLElement} el @param {string} words */
-function without(model, el, words) {
-  el.innerHTML = model.get("still");
-  el.append(make("p", {}, words));
 }
 
 /** @param {Model} model @param {HTMLElement} el */
@@ -113,9 +95,6 @@ function view(model, el) {
     make("div", { class: "buttons" }, play, once, own, code, again),
   );
   el.append(form, bar, curves.svg, losses.svg, told);
-  // In JupyterLab, keys are those of the control that has the focus, and no shortcuts of the notebook.
-  for (const control of el.querySelectorAll("input, select, button"))
-    control.toggleAttribute("data-lm-suppress-shortcuts");
 
   /** @type {[number, number][]} */
   let history = []; // (step, the middle one of the networks' losses)
@@ -328,4 +307,4 @@ function view(model, el) {
   };
 }
 
-export default { render };
+export default { render: shown(view) };
