@@ -20,12 +20,37 @@ const PAGE = 65536;
 const LONG = 100; // steps of one call: where there is something to see or to stop, it is seen that soon
 
 /** @param {Uint8Array} packed @returns {Promise<ArrayBuffer>} */
-function unpacked(packed) {
+export function unpacked(packed) {
   const stream = new Blob([/** @type {BlobPart} */ (packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
 }
 
-export class Training {
+/** A model's functions, and their memory. */
+export class Kernel {
+  /** @param {WebAssembly.Exports} code */
+  constructor(code) {
+    this.code = /** @type {Record<string, any>} */ (code);
+    this.memory = /** @type {WebAssembly.Memory} */ (this.code.memory);
+    this.free = /** @type {WebAssembly.Global} */ (this.code.__heap_base).value;
+  }
+
+  /** Room for so many numbers of four bytes, where a vector may lie: its address. @param {number} count */
+  room(count) {
+    const at = (this.free + 63) & ~63;
+    this.free = at + 4 * count;
+    const missing = Math.ceil((this.free - this.memory.buffer.byteLength) / PAGE);
+    if (missing > 0) this.memory.grow(missing);
+    return at;
+  }
+
+  /** The numbers at an address; good until there is more room. @param {number} at @param {number} count */
+  at(at, count) {
+    return new Float32Array(this.memory.buffer, at, count);
+  }
+}
+
+/** Networks that learn one batch, the same for all and in each step. */
+export class Training extends Kernel {
   /**
    * @param {WebAssembly.Exports} code
    * @param {Layout} layout
@@ -33,12 +58,10 @@ export class Training {
    * @param {Float32Array} numbers what all steps are told, one column after the other
    */
   constructor(code, layout, start, numbers) {
-    this.code = /** @type {Record<string, any>} */ (code);
+    super(code);
     this.layout = layout;
     this.start = start;
     this.numbers = numbers;
-    this.memory = /** @type {WebAssembly.Memory} */ (this.code.memory);
-    this.free = /** @type {WebAssembly.Global} */ (this.code.__heap_base).value;
     const { lanes, state, batch, scratch } = layout;
     this.state = this.room(state * lanes);
     this.batch = this.room(batch * lanes);
@@ -54,20 +77,6 @@ export class Training {
     const [code, start, told] = await Promise.all([wasm, state, numbers].map(unpacked));
     const { instance } = await WebAssembly.instantiate(code, {});
     return new Training(instance.exports, layout, new Float32Array(start), new Float32Array(told));
-  }
-
-  /** Room for so many numbers, where a vector may lie: its address. @param {number} count */
-  room(count) {
-    const at = (this.free + 63) & ~63;
-    this.free = at + 4 * count;
-    const missing = Math.ceil((this.free - this.memory.buffer.byteLength) / PAGE);
-    if (missing > 0) this.memory.grow(missing);
-    return at;
-  }
-
-  /** The numbers at an address; good until there is more room. @param {number} at @param {number} count */
-  at(at, count) {
-    return new Float32Array(this.memory.buffer, at, count);
   }
 
   /** Back to the untrained networks, which are to learn this batch, the same for all. @param {number[]} batch */
