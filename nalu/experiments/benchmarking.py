@@ -140,7 +140,7 @@ def benchmark(
     checks.at_least(steps, 1, "steps")
     make = partial(unit, 2, 1)
     measures = _try(make, name, operations)
-    recipes = {each: _recipe(unit, name, each) if recipe is None else recipe for each in operations}
+    recipes = {each: recipe_for(unit, each) if recipe is None else recipe for each in operations}
     for each in recipes.values():  # before the first of several operations is trained
         refusals.recipe(each, steps, name)
     checkpoints = max(10, round(steps / 1_000))
@@ -159,13 +159,20 @@ def benchmark(
     )
 
 
-def _recipe(unit: Callable[..., nn.Module], name: str, operation: str) -> Recipe:
+def recipe_for(unit: Callable[..., nn.Module], operation: str) -> Recipe:
+    """How a unit is trained on an operation where nothing else is asked: what `unit.recipe` says, or else Adam alone.
+
+    Raises:
+        TypeError: its `recipe` is no static method of an operation.
+    """
     if not hasattr(unit, "recipe"):
         return Recipe()
     try:
         return unit.recipe(operation)
     except TypeError as error:
-        raise TypeError(f"{name}: expected recipe to be a static method of the operation, got: {error}") from error
+        raise TypeError(
+            f"{unit.__name__}: expected recipe to be a static method of the operation, got: {error}"
+        ) from error
 
 
 def _trial(name: str, train: Callable[[], object]) -> None:

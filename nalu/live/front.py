@@ -12,7 +12,8 @@ STYLE = (FOLDER / "live.css").read_text(encoding="utf-8")
 @cache
 def module(view: str) -> str:
     """A view, such as "retrain", as an ES module that imports nothing: its worker's source comes first, as a text."""
-    return f"const WORKER = {json.dumps(joined('worker.js'))};\n{joined(f'{view}.js')}"
+    worker = f"{view}-worker.js" if (FOLDER / f"{view}-worker.js").is_file() else "worker.js"
+    return f"const WORKER = {json.dumps(joined(worker))};\n{joined(f'{view}.js')}"
 
 
 def joined(name: str) -> str:
@@ -25,6 +26,6 @@ def _texts(name: str, seen: set[str]) -> list[str]:
         return []
     seen.add(name)
     text, texts = (FOLDER / name).read_text(encoding="utf-8"), []
-    for other in re.findall(r'^import .* from "\./([^"]+)";$', text, re.MULTILINE):
+    for other in re.findall(r'^import [^;]* from "\./([^"]+)";$', text, re.MULTILINE):
         texts += _texts(other, seen)
-    return [*texts, re.sub(r'^import .* from "\./[^"]+";\n', "", text, flags=re.MULTILINE)]
+    return [*texts, re.sub(r'^import [^;]* from "\./[^"]+";\n', "", text, flags=re.MULTILINE)]

@@ -1,8 +1,5 @@
 // What all views share: their worker, what Python handed over, the address, and the small parts of a form.
 
-/** @typedef {import("./kernel.js").Program} Program */
-/** @typedef {import("./worker.js").Job} Job */
-/** @typedef {import("./worker.js").Report} Report */
 /** @typedef {{get(name: string): any, set(name: string, value: any): void, save_changes(): void, on(event: string, heard: () => void): void, off(event: string, heard: () => void): void}} Model as anywidget hands it over */
 
 // The smallest module that holds a vector; https://webassembly.github.io/spec/core/binary
@@ -51,16 +48,19 @@ export function bytes(value) {
   return value instanceof Uint8Array ? value : new Uint8Array(value);
 }
 
-/** A worker, and the programs that it can train. */
+/**
+ * A worker, and what it is told before its first job.
+ * @template J, R
+ */
 export class Trainer {
-  /** @param {Record<string, Program>} programs @param {string} source of the worker @param {(words: string) => void} failed */
-  constructor(programs, source, failed) {
+  /** @param {object[]} told @param {string} source of the worker @param {(words: string) => void} failed */
+  constructor(told, source, failed) {
     const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     this.worker = new Worker(address);
     this.address = address;
-    for (const [name, program] of Object.entries(programs)) this.worker.postMessage({ name, program });
+    for (const each of told) this.worker.postMessage(each);
     this.newest = 0;
-    /** @type {(report: Report) => void} */
+    /** @type {(report: R) => void} */
     this.heard = () => {};
     this.worker.onerror = ({ message }) => failed(message || "the browser lets no worker start here");
     this.worker.onmessage = ({ data }) => {
@@ -70,7 +70,7 @@ export class Trainer {
     };
   }
 
-  /** Start a job, in the place of the one before. @param {Omit<Job, "id">} job @param {(report: Report) => void} heard */
+  /** Start a job, in the place of the one before. @param {Omit<J, "id">} job @param {(report: R) => void} heard */
   run(job, heard) {
     this.heard = heard;
     this.worker.postMessage({ ...job, id: ++this.newest });
@@ -106,6 +106,13 @@ export function remember(name, settings) {
   } catch {
     // Some browsers take only so many in half a minute; the next one will do.
   }
+}
+
+/** Rows of numbers as Python reads them: of what is no number, it has other words than JavaScript. @param {number[][]} rows */
+export function literal(rows) {
+  const digits = rows.map((row) => row.map((number) => (Object.is(number, -0) ? "-0.0" : String(number))));
+  const words = JSON.stringify(digits).replace(/"/g, "");
+  return words.replace(/NaN/g, "float('nan')").replace(/Infinity/g, "float('inf')");
 }
 
 /** Hand the reader a file. @param {string} name @param {string} text */

@@ -19,7 +19,7 @@ export class Plot {
   constructor({ width, height, x, y, name }) {
     const left = 60;
     const bottom = 34;
-    this.box = { left, top: 8, width: width - left - 24, height: height - bottom - 8 };
+    this.box = { left, top: 8, width: width - left - 30, height: height - bottom - 8 };
     this.axes = { x, y };
     this.svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "plot", "aria-label": name });
     this.back = drawn("g", {}, this.svg);

@@ -1,9 +1,22 @@
 // Chapter 1's networks, trained again as the hand moves: on another range, for fewer steps, with another activation.
 import { Plot, drawn, words } from "./plot.js";
-import { Trainer, bytes, download, filled, make, notebook, remember, remembered, shown, slider } from "./page.js";
+import {
+  Trainer,
+  bytes,
+  download,
+  filled,
+  literal,
+  make,
+  notebook,
+  remember,
+  remembered,
+  shown,
+  slider,
+} from "./page.js";
 
 /** @typedef {import("./page.js").Model} Model */
-/** @typedef {import("./page.js").Report} Report */
+/** @typedef {import("./worker.js").Job} Job */
+/** @typedef {import("./worker.js").Report} Report */
 /** @typedef {{name: string, low: number, high: number, steps: number}} Settings */
 
 const NAME = "retrain";
@@ -38,7 +51,9 @@ function view(model, el) {
   const names = Object.keys(programs);
   const steps = stops(most);
   const xs = Array.from({ length: points }, (_, k) => -far + (2 * far * k) / (points - 1));
-  const trainer = new Trainer(programs, WORKER, (words) => {
+  const sent = Object.entries(programs).map(([name, program]) => ({ name, program }));
+  /** @type {Trainer<Job, Report>} */
+  const trainer = new Trainer(sent, WORKER, (words) => {
     halt();
     told.textContent = `The training failed: ${words}.`;
     el.setAttribute("aria-busy", "false");
@@ -173,15 +188,11 @@ function view(model, el) {
     const rows = Array.from({ length: replicas }, (_, lane) =>
       Array.from({ length: parameters }, (_, row) => all[row * lanes + lane]),
     );
-    // Of what is no number, Python has other words than JavaScript.
-    const digits = rows.map((row) => row.map((number) => (Object.is(number, -0) ? "-0.0" : String(number))));
-    const weights = JSON.stringify(digits).replace(/"/g, "");
-    const words = weights.replace(/NaN/g, "float('nan')").replace(/Infinity/g, "float('inf')");
     const text = filled(model.get("code")[now.name][what], {
       ...now,
       last: programs[now.name].layout.batch / 2 - 1,
       steps: report.done,
-      weights: words,
+      weights: literal(rows),
       digest: report.digest,
     });
     if (what === "networks") download(`${now.name}.py`, text);

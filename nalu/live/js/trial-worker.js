@@ -1,0 +1,59 @@
+// Trains the units beside the page, checkpoint by checkpoint; the newest job ends all others.
+import { Run, rowDigest } from "./single.js";
+
+/** @typedef {import("./single.js").Told} Told */
+/** @typedef {import("./single.js").Row} Row */
+/** @typedef {import("./single.js").Choice & {id: number}} Job */
+/**
+ * @typedef {object} Report
+ * @property {number} id
+ * @property {number} step of the checkpoint
+ * @property {Float32Array} errors in extrapolation of all seeds; what is trained no more has its last one
+ * @property {number} milliseconds since the job began
+ * @property {Row[]} [rows] when the job is done
+ * @property {number} [digest] of these
+ * @property {Float32Array} [parameters] of the trained networks, (parameters, seeds)
+ */
+
+/** @type {Told} */
+let told;
+let newest = -1;
+
+const { port1, port2 } = new MessageChannel();
+/** Lets messages in that came meanwhile. */
+function pause() {
+  return new Promise((resolve) => {
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+}
+
+/** @param {Job} job */
+async function work(job) {
+  const start = performance.now();
+  const run = await Run.load(told, job);
+  for (const step of run.stops) {
+    for (let k = 0; k < run.blocks.length; k++) {
+      if (job.id !== newest) return;
+      run.advance(k, step);
+      await pause();
+    }
+    const errors = Float32Array.from(run.checks, (checks) => checks[checks.length - 1].extrapolation);
+    const over = step === run.task.steps || !run.going;
+    const rows = over ? run.rows() : [];
+    /** @type {Report} */
+    const report = { id: job.id, step, errors, milliseconds: performance.now() - start };
+    if (over) Object.assign(report, { rows, digest: rowDigest(rows), parameters: run.parameters() });
+    if (job.id !== newest) return;
+    postMessage(report);
+    if (over) return;
+  }
+}
+
+onmessage = ({ data }) => {
+  if (data.programs) told = data;
+  else {
+    newest = data.id;
+    if (data.unit !== undefined) work(data).catch((error) => postMessage({ id: data.id, error: String(error) })); // "stop" has none
+  }
+};
