@@ -106,6 +106,16 @@ def program(unit: Unit, told: Told, steps: int, seeds: Sequence[int]) -> Mapping
     }
 
 
+def step_in_c(unit: Unit, operation: str) -> str:
+    """The C function of a unit's training step on an operation, of sixteen networks at once, as it is compiled.
+
+    Raises:
+        Unknown: see `program`.
+    """
+    kernel, _ = _kernel(partial(unit, 2, 1), operation)
+    return kernel.body.partition("\n}\n")[0] + "\n}"
+
+
 def _kernel(make: Unit, operation: str) -> tuple[Kernel, bool]:
     """The C of a unit in training, and whether it has weights whose distance from -1, 0 and 1 is measured."""
     given = SingleModule(operation, 1, 2)
