@@ -21,13 +21,22 @@ Program = Mapping[str, Any]
 """What JavaScript is given of a model, see `program`: bytes, and numbers and names that tell what lies in them."""
 
 
-def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps: int, points: Tensor) -> Program:
+def program(
+    make: Build,
+    task: Task,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    steps: int,
+    points: Tensor,
+    exports: Sequence[str] = ("train", "predict_0"),
+) -> Program:
     """A model for a browser, which trains a replica for each of up to sixteen seeds as `nalu.fit` does.
 
     Args:
         make, task, recipe, seeds: as for `nalu.fit`.
         steps: the most that can be trained; a schedule of the recipe is one over so many.
         points: such as the inputs whose outputs will be asked for, (points, inputs).
+        exports: the C functions that JavaScript calls.
 
     Returns:
         `wasm`, the code; `state`, the untrained replicas with their moments; `numbers`, what each step is told, one
@@ -46,7 +55,7 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
         raise Unknown("the outputs of a trained network")
     told = np.stack(step.numbers(recipe, steps)).astype(np.float32)
     return {
-        "wasm": packed(wasm(kernel.source, ["train", "predict_0"])),
+        "wasm": packed(wasm(kernel.source, exports)),
         "state": packed(kernel.state(Replicas(networks).state.numpy())),
         "numbers": packed(told),
         "layout": {

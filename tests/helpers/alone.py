@@ -1,10 +1,11 @@
 """A widget alone in a page: its state as a saved notebook holds it, and its view; no notebook has to run for it."""
 
-import base64
 import json
 from pathlib import Path
 
 import anywidget
+
+from helpers.scripts import plain
 
 PAGE = """<!doctype html>
 <html lang="en" data-theme="{theme}">
@@ -37,12 +38,6 @@ window.ended = view.default.render({{ model, el }});
 
 def alone(widget: anywidget.AnyWidget, path: Path, theme: str = "light") -> str:
     """Write the page, and return its address."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, bytes | memoryview):
-            return {"base64": base64.b64encode(value).decode()}
-        return {name: plain(each) for name, each in value.items()} if isinstance(value, dict) else value
-
     state = {name: plain(getattr(widget, name)) for name in widget.traits(sync=True) if not name.startswith("_")}
     text = {
         "state": json.dumps({name: value for name, value in state.items() if name != "layout"}),

@@ -1,9 +1,11 @@
 """JavaScript that is tried without a browser."""
 
+import base64
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,10 @@ def node(script: str, told: str = "") -> str:
         )
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def plain(value: object) -> object:
+    """What JSON holds of a widget's state: bytes as text, in a dictionary of their own."""
+    if isinstance(value, bytes | memoryview):
+        return {"base64": base64.b64encode(value).decode()}
+    return {name: plain(each) for name, each in value.items()} if isinstance(value, Mapping) else value

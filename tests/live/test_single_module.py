@@ -1,13 +1,12 @@
 """The Single Module Arithmetic Task in JavaScript gives the rows of `nalu.benchmark`: tried in node."""
 
-import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.scripts import node
+from helpers.scripts import node, plain
 
 from nalu import INALU, NMU, UNITS, benchmark
 from nalu.live.programs import digest
@@ -35,12 +34,6 @@ for (const choice of choices) {
 }
 console.log(JSON.stringify(found));
 """
-
-
-def plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    return {name: plain(each) for name, each in value.items()} if isinstance(value, Mapping) else value
 
 
 def trained(

@@ -75,11 +75,16 @@ export class Training extends Kernel {
     this.done = 0;
   }
 
-  /** @param {Program} program @returns {Promise<Training>} */
+  /**
+   * @template {Training} T
+   * @this {new (code: WebAssembly.Exports, layout: Layout, start: Float32Array, numbers: Float32Array) => T}
+   * @param {Program} program
+   * @returns {Promise<T>}
+   */
   static async load({ wasm, state, numbers, layout }) {
     const [code, start, told] = await Promise.all([wasm, state, numbers].map(unpacked));
     const { instance } = await WebAssembly.instantiate(code, {});
-    return new Training(instance.exports, layout, new Float32Array(start), new Float32Array(told));
+    return new this(instance.exports, layout, new Float32Array(start), new Float32Array(told));
   }
 
   /**
