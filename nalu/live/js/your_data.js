@@ -88,7 +88,7 @@ function view(model, el) {
   const shade = drawn("rect", { class: "shade", y: plot.box.top, height: plot.box.height }, plot.back);
   const usual = drawn("path", { class: "curve missed" }, plot.front);
   const best = drawn("path", { class: "curve strong" }, plot.front);
-  const names = ["named", "named missed"].map((kind, k) =>
+  const names = ["named", "named missed", ""].map((kind, k) =>
     drawn("text", { class: kind, x: plot.box.left + 8, y: plot.box.top + 14 + 16 * k }, plot.front),
   );
   el.append(
@@ -194,8 +194,9 @@ function view(model, el) {
     const heard = `${by}. On rows that nothing was trained on or chosen by, it is off by ${percent(first.test)} on average.`;
     const same = plain?.formula === first.formula && percent(plain.test) === percent(first.test);
     const exact = plain && !same ? ` Unrounded: ${plain.formula}, off by ${percent(plain.test)}.` : "";
-    told.textContent = `${heard}${exact} In the picture, the data’s range of x1 is shaded, and x2 is ${words(other)}, in the middle of the data.`;
+    told.textContent = `${heard}${exact}`;
     names[0].textContent = first.name;
+    names[2].textContent = `x2 = ${words(other)}; shaded: x1 in the data`;
     names[1].textContent = first.name === "MLP" ? "" : "MLP, a usual network";
     /** @param {SVGElement | Element} path @param {string} name */
     const draw = (path, name) =>
