@@ -14,8 +14,8 @@ const BEYOND = 4; // the picture reaches so many times the width of the data to 
 
 /** A share in percent, to two digits. @param {number} share */
 function percent(share) {
-  if (share < 1e-5) return "less than 0.001%";
-  return share >= 10 ? "more than 1,000%" : `${words(Number((100 * share).toPrecision(2)))}%`;
+  if (share < 1e-5) return "< 0.001%";
+  return share >= 10 ? "> 1,000%" : `${words(Number((100 * share).toPrecision(2)))}%`;
 }
 
 /**
@@ -191,9 +191,9 @@ function view(model, el) {
     const by = first.formula
       ? `${first.formula}, found by ${first.label}`
       : `${first.name} is best, with no formula to read off`;
-    const heard = `${by}. On rows that nothing was trained on or chosen by, it is off by ${percent(first.test)} on average.`;
+    const heard = `${by}. On rows that nothing was trained on or chosen by, the mean error is ${percent(first.test)} of the size of y.`;
     const same = plain?.formula === first.formula && percent(plain.test) === percent(first.test);
-    const exact = plain && !same ? ` Unrounded: ${plain.formula}, off by ${percent(plain.test)}.` : "";
+    const exact = plain && !same ? ` Unrounded: ${plain.formula}, with ${percent(plain.test)}.` : "";
     told.textContent = `${heard}${exact}`;
     names[0].textContent = first.name;
     names[2].textContent = `x2 = ${words(other)}; shaded: x1 in the data`;
