@@ -29,13 +29,13 @@ def trained(networks: Replicas, points: Tensor) -> Program:
     """
     if len(networks) > LANES:
         raise ValueError(f"networks: expected at most {LANES}, got {len(networks)}")
+    if (outputs := networks.network(points[:1]).numel()) != 1:
+        raise ValueError(f"networks: expected answers of one number, got {outputs}")
     # A kernel holds a training step, too, which is not exported; of the shortest sentence it is quickly made.
     batch = points[:1] if points.is_floating_point() else points[:1, :1]
     kernel = Kernel(networks.network, Recipe(), Layout([batch, torch.zeros(1, 1)]), inputs=[points])
     if not kernel.outputs:
         raise Unknown("the answers of a trained network")
-    if (outputs := kernel.outputs[points.shape[1:]]) != 1:
-        raise ValueError(f"networks: expected answers of one number, got {outputs}")
     return {
         "wasm": packed(wasm(kernel.source, ["predict_0"])),
         "state": packed(kernel.state(networks.state.numpy())[: kernel.parameters]),

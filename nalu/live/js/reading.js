@@ -79,7 +79,7 @@ function view(model, el) {
     make(
       "p",
       { class: "legend" },
-      "Added up after each word: the chosen network (thick), the others, and what is right (dashed).",
+      "Added up after each word: the chosen network (thick), the others, the truth (dashed).",
     ),
     plot.svg,
     make("div", { class: "steps", tabindex: 0, role: "region", "aria-label": "word by word" }, table),
