@@ -23,7 +23,7 @@ export function shown(view) {
   return (/** @type {{model: Model, el: HTMLElement}} */ { model, el }) => {
     el.classList.add("live");
     const missing = lacking();
-    if (missing) return without(model, el, `To train here, a browser needs ${missing}, which this one lacks.`);
+    if (missing) return without(model, el, `To run this, a browser needs ${missing}, which this one lacks.`);
     try {
       const end = view(model, el);
       // In JupyterLab, keys are those of the control that has the focus, and no shortcuts of the notebook.
