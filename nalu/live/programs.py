@@ -27,7 +27,7 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
     Args:
         make, task, recipe, seeds: as for `nalu.fit`.
         steps: the most that can be trained; a schedule of the recipe is one over so many.
-        points: such as the inputs whose outputs will be asked for, (points, 1).
+        points: such as the inputs whose outputs will be asked for, (points, inputs).
 
     Returns:
         `wasm`, the code; `state`, the untrained replicas with their moments; `numbers`, what each step is told, one
@@ -58,6 +58,8 @@ def program(make: Build, task: Task, recipe: Recipe, seeds: Sequence[int], steps
             "batch": kernel.own_size,
             "scratch": kernel.scratch_size + 1,
             "numbers": len(told),
+            "inputs": points[0].numel(),
+            "outputs": kernel.outputs[tuple(points.shape[1:])],
             "steps": steps,
         },
     }

@@ -1,7 +1,7 @@
 // Networks that train in WebAssembly: sixteen at a time, each in a lane of its own, with the bits of `nalu.fit`.
 
 /**
- * What lies where, as nalu/live/programs.py tells it; all but `steps`, `numbers` and `replicas` in rows of sixteen lanes.
+ * What lies where, as nalu/live/programs.py tells it; what is in memory counts rows of sixteen lanes.
  * @typedef {object} Layout
  * @property {number} lanes
  * @property {number} tile points whose outputs are computed together
@@ -11,6 +11,8 @@
  * @property {number} batch
  * @property {number} scratch
  * @property {number} numbers how many each step is told
+ * @property {number} inputs numbers of a point
+ * @property {number} outputs numbers that a network answers at a point
  * @property {number} steps the most that can be trained
  */
 
@@ -46,6 +48,7 @@ export class Training {
     this.told = this.room(LONG * layout.numbers);
     this.lost = this.room(LONG * lanes);
     this.points = { at: 0, answers: 0, count: 0 };
+    this.looked = 0;
     this.done = 0;
   }
 
@@ -70,12 +73,21 @@ export class Training {
     return new Float32Array(this.memory.buffer, at, count);
   }
 
-  /** Back to the untrained networks, which are to learn this batch, the same for all. @param {number[]} batch */
-  begin(batch) {
-    const { lanes, state } = this.layout;
+  /**
+   * Back to untrained networks, which are to learn this batch, the same for all.
+   * @param {number[]} batch
+   * @param {Float32Array} [networks] the parameters to begin with, one network after the other; the last fills all lanes
+   */
+  begin(batch, networks) {
+    const { lanes, state, parameters } = this.layout;
     if (batch.length !== this.layout.batch)
       throw new Error(`expected a batch of ${this.layout.batch} numbers, got ${batch.length}`);
-    this.at(this.state, state * lanes).set(this.start);
+    const own = this.at(this.state, state * lanes);
+    own.set(this.start);
+    if (networks)
+      for (let row = 0; row < parameters; row++)
+        for (let lane = 0; lane < lanes; lane++)
+          own[row * lanes + lane] = networks[Math.min(lane, networks.length / parameters - 1) * parameters + row];
     const rows = this.at(this.batch, batch.length * lanes);
     batch.forEach((number, row) => rows.fill(number, row * lanes, (row + 1) * lanes));
     this.done = 0;
@@ -97,23 +109,35 @@ export class Training {
     return losses;
   }
 
-  /** The points at which to predict from now on. @param {ArrayLike<number>} inputs one number each */
-  look(inputs) {
-    const { lanes, tile } = this.layout;
-    const tiles = Math.ceil(inputs.length / tile);
-    if (tiles * tile > this.points.count)
-      this.points = { at: this.room(tiles * tile), answers: this.room(tiles * tile * lanes), count: tiles * tile };
-    this.looked = inputs.length;
-    this.at(this.points.at, this.points.count).fill(0);
-    this.at(this.points.at, inputs.length).set(inputs);
+  /** The losses on this batch of networks that are given by their parameters, one after the other. @param {number[]} batch @param {Float32Array} networks */
+  survey(batch, networks) {
+    const { lanes, parameters } = this.layout;
+    const found = new Float32Array(networks.length / parameters);
+    for (let first = 0; first < found.length; first += lanes) {
+      this.begin(batch, networks.subarray(first * parameters, (first + lanes) * parameters));
+      found.set(this.advance(1).subarray(0, found.length - first), first); // a step tells the loss before it
+    }
+    return found;
   }
 
-  /** What each network answers at these points: one after the other, for all lanes. */
+  /** The points at which to predict from now on. @param {ArrayLike<number>} numbers of one point after the other */
+  look(numbers) {
+    const { lanes, tile, inputs, outputs } = this.layout;
+    this.looked = numbers.length / inputs;
+    const count = Math.ceil(this.looked / tile) * tile;
+    if (count > this.points.count)
+      this.points = { at: this.room(count * inputs), answers: this.room(count * outputs * lanes), count };
+    this.at(this.points.at, this.points.count * inputs).fill(0);
+    this.at(this.points.at, numbers.length).set(numbers);
+  }
+
+  /** What each network answers at these points: one number after the other, for all lanes. */
   predict() {
-    const { lanes, tile } = this.layout;
-    const tiles = Math.ceil(/** @type {number} */ (this.looked) / tile);
-    this.code.predict_0(this.state, 0, 0, this.points.at, tile, 0, this.points.answers, this.scratch, tiles);
-    return this.at(this.points.answers, /** @type {number} */ (this.looked) * lanes).slice();
+    const { lanes, tile, inputs, outputs } = this.layout;
+    const { at, answers } = this.points;
+    const tiles = Math.ceil(this.looked / tile);
+    this.code.predict_0(this.state, 0, 0, at, tile * inputs, 0, answers, this.scratch, tiles);
+    return this.at(answers, this.looked * outputs * lanes).slice();
   }
 
   /** The trained parameters, in rows of lanes. */
