@@ -44,7 +44,8 @@ export function read(name, text) {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain))
     return `${name}: expected a number, such as 2.5, got “${got}”.`;
   if (Math.abs(Number(plain)) <= LIMIT) return Number(plain);
-  return `${name}: expected a number from ${words(-LIMIT)} to ${words(LIMIT)}, got “${got}”.`;
+  const most = LIMIT.toLocaleString("en");
+  return `${name}: expected a number from −${most} to ${most}, got “${got}”.`;
 }
 
 /** An axis with whole ticks around these values, and some room. @param {number[]} values @param {string} label */

@@ -121,7 +121,7 @@ export class Surface {
       name.textContent = text;
       return name;
     };
-    write(top + height * 0.75 + 4, "loss");
+    write(top + height * 0.25 + 4, "loss");
     return [0, 0.5, 1].map((share) => write(top + height * (1 - share) + 4 + 4 * share, ""));
   }
 
@@ -190,7 +190,7 @@ export class Surface {
       pixels.data.set([...colour(losses[k], low, high), 255], 4 * (row * SIDE + (k % SIDE)));
     }
     const least = losses.reduce((best, loss) => Math.min(best, Number.isNaN(loss) ? Infinity : loss), Infinity);
-    this.ticks.forEach((tick, k) => (tick.textContent = words(low * (high / low) ** (k / 2))));
+    this.ticks.forEach((tick, k) => (tick.textContent = words(Number((low * (high / low) ** (k / 2)).toPrecision(2)))));
     context.putImageData(pixels, 0, 0);
     this.image.setAttribute("href", this.canvas.toDataURL());
     const xs = path.map((each) => each[this.across]);
