@@ -114,8 +114,8 @@ def test_a_step_has_the_bits_of_fit_and_the_way_back_is_there(opened: Callable[.
     make = partial(nalu_of, np.float32(START))
     own = fit({"it": make}, WholePairs("a * b"), Recipe(lr=1e-2), seeds=[0], steps=2).replicas["it"].state.numpy()
     assert hand.root.get_attribute("data-digest") == str(digest(np.repeat(own, LANES, axis=1)))
-    saved = hand.page.evaluate("new Float32Array(saved.at(-1).weights.buffer)")
-    assert np.array_equal(np.float32(list(saved.values())), own[:, 0])
+    saved = hand.page.evaluate("[...new Float32Array(saved.at(-1).weights.buffer)]")
+    assert np.array_equal(np.float32(saved), own[:, 0])
     assert "After" not in hand.click("Back to my weights") and hand.values[0] == "1"
 
 
