@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nalu import checks
 from nalu.experiments.benchmarking import recipe_for
-from nalu.live.front import STYLE, module
+from nalu.live.front import FOLDER, STYLE, module
 from nalu.live.programs import LANES, program
 from nalu.recipe import Recipe
 from nalu.streams import DATA, seed_of
@@ -101,7 +101,7 @@ class YourData(anywidget.AnyWidget):
     """
 
     _esm = module("your_data")
-    _css = STYLE
+    _css = STYLE + (FOLDER / "your_data.css").read_text(encoding="utf-8")
     programs = traitlets.Dict().tag(sync=True)
     shared = traitlets.Dict().tag(sync=True)
     steps = traitlets.Int(STEPS).tag(sync=True)

@@ -131,7 +131,7 @@ def test_a_digest_tells_bits_apart_but_those_of_what_is_no_number() -> None:
     assert int(node(script)) == digest(numbers)
 
 
-VIEWS = ["reading", "retrain", "trial", "your_data"]
+VIEWS = ["by_hand", "reading", "retrain", "trial", "your_data"]
 
 
 @pytest.mark.parametrize("view", VIEWS)

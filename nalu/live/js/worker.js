@@ -10,6 +10,8 @@ import { Training, digest } from "./kernel.js";
  * @property {number[]} points where to predict
  * @property {number} steps to train
  * @property {boolean} [further] whether to go on from where the networks are, instead of from their start
+ * @property {Float32Array} [networks] the parameters of their start, where it is not the untrained one
+ * @property {boolean} [survey] whether nothing but the losses of these is asked for
  */
 /**
  * @typedef {object} Report
@@ -43,7 +45,11 @@ function pause() {
 async function work(job) {
   const training = await /** @type {Promise<Training>} */ (trainings.get(job.name));
   if (job.id !== newest) return;
-  if (!job.further) training.begin(job.batch);
+  if (job.survey) {
+    const losses = training.survey(job.batch, /** @type {Float32Array} */ (job.networks));
+    return postMessage({ id: job.id, losses });
+  }
+  if (!job.further) training.begin(job.batch, job.networks);
   training.look(job.points);
   const stop = Math.min(training.done + job.steps, training.layout.steps);
   let milliseconds = 0;
