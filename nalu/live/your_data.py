@@ -28,7 +28,6 @@ with checks.extra("plots", "widgets that train"):
 
 BATCH = 64
 SEEDS = range(LANES)
-STEPS = 10_000
 EXPORTS = ["train", "seed", "below", "take", "predict_0", "test_0"]
 
 TRAINING = """\
@@ -91,12 +90,13 @@ class YourData(anywidget.AnyWidget):
 
     Args:
         example: the rows that are there at first, (rows, 3): x1, x2 and y.
+        steps: of training.
 
     Attributes:
         networks: of each model, the sixteen replicas that the reader trained last, in a notebook.
 
     Raises:
-        ValueError: an example of another shape; and what `nalu.live.programs.program` raises.
+        ValueError: an example of another shape; no steps; and what `nalu.live.programs.program` raises.
         RuntimeError: there are no networks as yet.
     """
 
@@ -104,25 +104,26 @@ class YourData(anywidget.AnyWidget):
     _css = STYLE + (FOLDER / "your_data.css").read_text(encoding="utf-8")
     programs = traitlets.Dict().tag(sync=True)
     shared = traitlets.Dict().tag(sync=True)
-    steps = traitlets.Int(STEPS).tag(sync=True)
+    steps = traitlets.Int().tag(sync=True)
     seeds = traitlets.List([seed_of(DATA, seed) for seed in SEEDS]).tag(sync=True)
     code = traitlets.Unicode(TRAINING).tag(sync=True)
     example = traitlets.Unicode().tag(sync=True)
     still = traitlets.Unicode().tag(sync=True)
     trained = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, example: Float[Tensor, "row 3"]) -> None:
+    def __init__(self, example: Float[Tensor, "row 3"], *, steps: int = 10_000) -> None:
+        checks.at_least(steps, 1, "steps")
         if example.ndim != 2 or example.shape[1] != 3:
             raise ValueError(f"example: expected rows of x1, x2 and y, got a tensor of shape {tuple(example.shape)}")
         rows = Rows(torch.ones(1, 2), torch.ones(1, 1))
         programs, shared = {}, {}
         for name, (make, recipe) in MODELS.items():
-            made = dict(program(make, rows, recipe, SEEDS, STEPS, torch.ones(1, 2), EXPORTS))
+            made = dict(program(make, rows, recipe, SEEDS, steps, torch.ones(1, 2), EXPORTS))
             numbers = hashlib.sha256(made["numbers"]).hexdigest()[:8]  # many are told the same
             shared[numbers] = made["numbers"]
             programs[name] = made | {"numbers": numbers}
         lines = [" ".join(f"{value:.6g}" for value in row) for row in example.tolist()]
-        super().__init__(programs=programs, shared=shared, example="\n".join(lines), still=_still(example))
+        super().__init__(programs=programs, shared=shared, steps=steps, example="\n".join(lines), still=_still(example))
 
     @property
     def networks(self) -> dict[str, Replicas]:
