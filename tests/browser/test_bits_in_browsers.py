@@ -75,8 +75,8 @@ SCRIPT = """
 async function trained(batches, steps) {
   const found = {};
   let failed;
-  const trainer = new Trainer(programs, WORKER, (words) => failed(new Error(words)));
-  for (const name of Object.keys(programs)) {
+  const trainer = new Trainer(told, WORKER, (words) => failed(new Error(words)));
+  for (const { name } of told) {
     const losses = [];
     found[name] = await new Promise((resolve, reject) => {
       failed = reject;

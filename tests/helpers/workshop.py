@@ -15,26 +15,30 @@ PAGE = """<!doctype html>
 const WORKER = {worker};
 {modules}
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-const programs = JSON.parse({programs}, (_, value) => (value?.base64 !== undefined ? bytesOf(value.base64) : value));
+const told = JSON.parse({told}, (_, value) => (value?.base64 !== undefined ? bytesOf(value.base64) : value));
 {script}
 </script>
 """
 
 
 def workshop_page(programs: Mapping[str, Program], script: str, path: Path, before: str = "") -> str:
-    """Write a page whose script finds a `Trainer`, these `programs`, and `digest`, and return its address.
+    """Write a page whose script finds a `Trainer`, what these programs are `told` to it, and `digest`.
 
     Args:
         before: HTML in front of the script, such as other scripts.
+
+    Returns:
+        its address.
     """
-    told = {
-        name: {
-            key: {"base64": b64encode(part).decode()} if isinstance(part, bytes) else part
-            for key, part in program.items()
-        }
+    told = [
+        {"name": name, "program": {key: _plain(part) for key, part in program.items()}}
         for name, program in programs.items()
-    }
+    ]
     parts = {"modules": joined("page.js") + "\n" + joined("kernel.js"), "script": script, "before": before}
-    words = {"worker": json.dumps(joined("worker.js")), "programs": json.dumps(json.dumps(told))}
+    words = {"worker": json.dumps(joined("worker.js")), "told": json.dumps(json.dumps(told))}
     path.write_text(PAGE.format(**parts, **words), encoding="utf-8")
     return path.as_uri()
+
+
+def _plain(part: object) -> object:
+    return {"base64": b64encode(part).decode()} if isinstance(part, bytes) else part
