@@ -90,4 +90,4 @@ book/_static/offline tests/npm: book/offline.sh
 	bash book/offline.sh
 
 clean: ## remove what was executed and built; the environment and your copies in lab/ stay
-	rm -rf _build .executed .executed-fast .oldest book/_static/offline tests/npm
+	rm -rf _build .executed .executed-fast .oldest book/_static/offline tests/npm benchmarks/npm

@@ -1,4 +1,4 @@
-"""Headless Chromium, and the site served from this machine."""
+"""Headless browsers, and the site served from this machine."""
 
 import functools
 import http.server
@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 from execute import ROOT
 from filelock import FileLock
+from helpers.firefox import Firefox
 from helpers.visiting import FRAME, Visit, Visitor
 from pdf import DRAWN
 from playwright.sync_api import Browser, sync_playwright
@@ -38,6 +39,15 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if not path:
+        absent("Firefox is not installed. On Debian: apt-get install firefox-esr")
+    with Firefox(path, tmp_path_factory.mktemp("firefox")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
