@@ -48,7 +48,7 @@ RIGHT: Mapping[str, tuple[float, ...]] = {
     "a ^ 2": (FULL, FULL, FULL, FULL, -FULL, -FULL),  # right only where b = a, for no weight can be 2
     "sqrt(a)": (FULL, 0.0, 0.0, 0.0, -FULL, -FULL),  # tanh(0) is 0, and sigmoid(0) is a half
 }
-"""For each function, the weights that compute it."""
+"""For each function, the weights that compute it; those of a ^ 2 where b is a."""
 
 
 class WholePairs:

@@ -38,7 +38,7 @@ from nalu import fit
 from nalu.live.programs import digest
 from nalu.live.your_data import MODELS, Rows
 
-rows = torch.tensor({rows})
+rows = torch.tensor({rows}, dtype=torch.float32)
 make, recipe = MODELS["{name}"]
 run = fit({"{name}": make}, Rows(rows[:, :2], rows[:, 2:]), recipe, seeds=range(16), steps={steps})
 networks = run.replicas["{name}"]
@@ -49,8 +49,10 @@ networks(torch.tensor([[3.0, 4.0]])).flatten()
 UNIT = {unit.__name__: unit for unit in UNITS}
 RECIPES = {"Linear": Recipe(lr=1e-2), "NALU": Recipe(lr=1e-2)}
 RECIPES |= {name: recipe_for(UNIT[name], UNIT[name].operations[-1]) for name in ("NAU", "NMU", "NMRU", "RealNPU")}
-MODELS: dict[str, tuple[Build, Recipe]] = {name: (partial(UNIT[name], 2, 1), RECIPES[name]) for name in RECIPES}
-MODELS["MLP"] = (partial(MLP, 2, 1, activation="Tanh", hidden=(8, 8)), Recipe(lr=1e-2))
+MODELS: dict[str, tuple[Build, Recipe]] = {
+    **{name: (partial(UNIT[name], 2, 1), recipe) for name, recipe in RECIPES.items()},
+    "MLP": (partial(MLP, 2, 1, activation="Tanh", hidden=(8, 8)), Recipe(lr=1e-2)),
+}
 """What trains on a reader's rows: units whose weights make a formula, the NALU, and a usual network."""
 
 

@@ -158,7 +158,7 @@ def test_words_can_be_chosen_instead_of_typed(desk: Desk) -> None:
         ("fourty two", "“fourty” is none of the 30 words that the networks know."),
         ("nine " * 10_000, "10,000 words are too many: this page reads up to 12."),
         ("<img src=x onerror=alert(1)>", "“<img” is none of the 30 words that the networks know."),
-        ("1000", "The networks know whole numbers from 0 to 999, which “1000” is not."),
+        ("1000", "“1000” is not a whole number from 0 to 999, which are all that the networks know."),
     ],
 )
 def test_what_cannot_be_read_gets_a_sentence_and_no_picture(text: str, told: str, desk: Desk) -> None:

@@ -104,6 +104,7 @@ def test_a_choice_ends_what_runs_and_stop_ends_all(tab: Tab) -> None:
     assert tab.ended().startswith("NAU, trained on [−2, −1] to compute a + b: 25 of 25")
     tab.choose("seeds", "100")
     tab.choose("unit", "NALU")
+    assert tab.told.inner_text() == "Training …"
     tab.button("Stop").click()
     assert re.match(r"Stopped at \d+% of the steps", tab.ended())
     before = tab.drawn
@@ -131,10 +132,11 @@ def test_keys_choose_and_the_address_keeps_it(tab: Tab, address: str, chromium: 
     again = Tab(other).ended()
     assert re.sub(r"took [\d.]+ s", "", again) == re.sub(r"took [\d.]+ s", "", said)
     other.close()
-    wrong = chromium.new_page()
-    wrong.goto(address + "#trial:unit=toString&operation=a+^+b&range=99&seeds=1e300")
-    assert Tab(wrong).ended().startswith("NMU, trained on [−2, −1] to compute a * b: 24 of 25")
-    wrong.close()
+    for settings in ("unit=NMU&operation=a+^+b&range=99&seeds=1e300", "unit=toString&operation=a+-+b&range=1&seeds=25"):
+        wrong = chromium.new_page()
+        wrong.goto(f"{address}#trial:{settings}")
+        assert Tab(wrong).ended().startswith("NMU, trained on [−2, −1] to compute a * b: 24 of 25")
+        wrong.close()
 
 
 def test_what_is_taken_home_is_whole(tab: Tab, tmp_path: Path) -> None:

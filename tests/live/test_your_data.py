@@ -70,7 +70,9 @@ def test_rows_are_read_however_they_were_written() -> None:
     texts = [written(between) for between in (" ", "\t", ",", ", ", ";", "   ")]
     texts += [written(between, ",") for between in (" ", "\t", ";", "; ")]
     texts += [written("\t", ",", "\r\n"), written(" ", end="\n\n") + "\n", written(",", head="a,b,c\n")]
-    texts += [written(";", ",", head="x1;x2;y\n"), written(" ").replace("-", "−")]
+    texts += [written(";", ",", head="x1;x2;y\n"), written(" ").replace("-", "−"), written(" ", head="x1, x2, y\n")]
+    texts += [written(" ,"), written(",", end=",\n") + ",", written(",", head='"a","b","c"\n')]
+    texts.append("\n".join(",".join(f'"{v}"' for v in row) for row in rows))
     for found in read(*texts):
         assert found == {"rows": rows}
     assert read(lines("1e3 .5 2.", "-1E-2 +4 7"))[0]["rows"][:2] == [[1000, 0.5, 2], [-0.01, 4, 7]]
@@ -90,6 +92,8 @@ def test_rows_are_read_however_they_were_written() -> None:
         (lines("1 2 3", "1 NaN 3"), "Line 2: expected a number, got “NaN”."),
         (lines("1 2 3", "1 0x10 3"), "Line 2: expected a number, got “0x10”."),
         (lines("1;2;3", "1;;3", row="{};2;3"), "Line 2: expected a number, got “”."),
+        (lines("1,100 0.50 30"), "Line 1: “1,100” has a comma where other numbers have a point."),
+        (lines(*["1,100\t2,000\t300"] * 20), "Is 1,000 a thousand or one?"),
         (lines(count=19), "Expected at least 20 rows to learn from and be tested on, got 19."),
         (lines(count=5001), "Expected at most 5000 rows, got 5001."),
         (lines(row="{} 2 {}"), "Expected x2 to differ between rows, but it is 2 in all of them."),
@@ -139,7 +143,7 @@ def test_a_formula_says_what_the_unit_computes(
     script = f"""
     import {{ READINGS }} from "./formulas.js";
     const {{ formula, rounded }} = READINGS["{name}"];
-    console.log(JSON.stringify([formula({weights}), rounded({weights})]));
+    console.log(JSON.stringify([formula({weights}, false), rounded({weights})]));
     """
     assert json.loads(node(script)) == [formula, rounded]
     unit = MODELS[name][0]().eval()
@@ -149,6 +153,17 @@ def test_a_formula_says_what_the_unit_computes(
         python = python.replace(words, code)
     x1, x2 = 1.5, 2.25
     assert unit(torch.tensor([[x1, x2]])).item() == pytest.approx(eval(python, {"x1": x1, "x2": x2}), rel=1e-5)
+
+
+def test_no_formula_is_told_that_negative_numbers_would_belie() -> None:
+    cases = [("RealNPU", [1, -1, 0.9, 1]), ("RealNPU", [0.5, 1, 1, 1]), ("NMRU", [0.5, 0, 0, 1])]
+    cases += [("RealNPU", [1, -1, 1, 1]), ("NMRU", [1, 0, 0, 1]), ("NMU", [0.5, 1])]
+    script = f"""
+    import {{ READINGS }} from "./formulas.js";
+    const cases = {json.dumps(cases)};
+    console.log(JSON.stringify(cases.map(([name, weights]) => READINGS[name].formula(weights, true))));
+    """
+    assert json.loads(node(script)) == ["", "", "", "x1 / x2", "x1 / x2", "(0.5 · x1 + 0.5) · x2"]
 
 
 def test_python_reads_what_the_page_trained() -> None:
@@ -172,5 +187,9 @@ def test_its_notebook_trains_the_same_networks() -> None:
     for key, value in values.items():
         code = code.replace(f"{{{key}}}", str(value))
     exec(code, {"__name__": "notebook"})
+    whole = torch.tensor([[1.0, 2.0, 2.0], [3.0, 2.0, 6.0]])
+    own = fit({"NMU": make}, Rows(whole[:, :2], whole[:, 2:]), recipe, seeds=SEEDS, steps=STEPS).replicas["NMU"]
+    bare = code.replace(str(values["rows"]), "[[1,2,2],[3,2,6]]")  # as JavaScript writes them
+    exec(bare.replace(str(values["digest"]), str(digest(own.state.numpy()))), {"__name__": "notebook"})
     with pytest.raises(AssertionError, match="not the bits"):
         exec(code.replace("range(16)", "range(1, 17)"), {"__name__": "notebook"})

@@ -1,7 +1,7 @@
 // A NALU whose weights the reader sets; gradient descent takes over from where the hand has left them.
 import { Surface } from "./surface.js";
 import { Plot, drawn, words } from "./plot.js";
-import { Trainer, bytes, make, remember, remembered, shown, slider } from "./page.js";
+import { Trainer, bytes, describe, make, remember, remembered, shown, slider } from "./page.js";
 
 /** @typedef {import("./page.js").Model} Model */
 /** @typedef {import("./worker.js").Report} Report */
@@ -63,6 +63,7 @@ export function around(values, label) {
 
 /** @param {Model} model @param {HTMLElement} el */
 function view(model, el) {
+  el.classList.add("by-hand");
   const given = model.get("program");
   const program = {
     layout: given.layout,
@@ -89,6 +90,7 @@ function view(model, el) {
   let done = 0;
   let note = ""; // what is to be told of the last move
   let wrong = ""; // and of the reader's numbers
+  let ready = false; // whether the worker has these weights
   let playing = false;
   let asked = false; // whether the reader has, or this is what is shown first
   /** @type {Float32Array[]} */
@@ -116,11 +118,12 @@ function view(model, el) {
   const back = make("button", { type: "button", click: () => put(mine) }, "Back to my weights");
   const told = make("p", { class: "told", role: "status" });
   const inside = make("p", { class: "inside" });
+  for (const box of fields) describe(box, told);
 
   const curve = new Plot({
     width: 560,
     height: 250,
-    name: "",
+    name: "Its answers over a.",
     x: { low: -far, high: far, ticks: [-far, 0, low, high, far].filter((tick) => tick !== low), label: "a" },
     y: around([-1, 1], ""),
   });
@@ -216,7 +219,9 @@ function view(model, el) {
   /** @param {{networks?: Float32Array, further?: boolean, steps: number}} what */
   function ask(what) {
     el.setAttribute("aria-busy", "true");
-    trainer.run({ name: "unit", batch: batches[goal.value], points: points(), ...what }, show);
+    // Before the first answer there is nothing to go on from.
+    const from = ready ? what : { networks: weights, steps: what.steps };
+    trainer.run({ name: "unit", batch: batches[goal.value], points: points(), ...from }, show);
   }
 
   function descend() {
@@ -264,7 +269,9 @@ function view(model, el) {
     const { parameters } = report;
     if (!parameters) return;
     const now = Float32Array.from({ length: count }, (_, row) => parameters[row * lanes]);
-    const stuck = report.losses.length > 0 && now.every((weight, k) => Object.is(weight, weights[k]));
+    const stuck =
+      report.losses.length > 0 && now.every(Number.isFinite) && now.every((weight, k) => Object.is(weight, weights[k]));
+    ready = true;
     weights = now;
     done = report.done;
     if (report.losses.length) path.push(now);
@@ -293,7 +300,7 @@ function view(model, el) {
       note =
         report.losses[0] === 0
           ? "It makes no mistake: nothing moves."
-          : "Stuck: every gradient is 0, and no weight moves.";
+          : "Stuck: the gradients are 0, or too small to move a weight.";
     }
     const steps = done ? `After ${words(done)} ${done === 1 ? "step" : "steps"} of descent. ` : "";
     told.textContent = wrong || `${answer} ${steps}${note}`;
@@ -323,7 +330,11 @@ function view(model, el) {
   function arrange(to) {
     goal.value = to.goal;
     [a, b] = [to.a, to.b];
-    fields.forEach((box, k) => (box.value = String([a, b][k])));
+    wrong = note = "";
+    fields.forEach((box, k) => {
+      box.value = String([a, b][k]);
+      box.setAttribute("aria-invalid", "false");
+    });
     surface.turn(to.across, to.along);
     scale();
   }

@@ -1,6 +1,9 @@
 // A trained unit as a formula, and its weights rounded to what it computes exactly.
 
-/** @typedef {{formula: (weights: number[]) => string, rounded: (weights: number[]) => number[]}} Reading */
+/**
+ * The formula may hold for positive inputs alone; none, "", where it would be another one for negative ones.
+ * @typedef {{formula: (weights: number[], signs: boolean) => string, rounded: (weights: number[]) => number[]}} Reading
+ */
 
 /** A number as a formula has it. @param {number} value */
 function told(value) {
@@ -83,21 +86,26 @@ export const READINGS = {
   },
   NMU: { formula: (weights) => product(weights, ["x1", "x2"]), rounded: ends(0) },
   NMRU: {
-    formula: ([a, b, c, d]) =>
-      [a, b, c, d].every((weight) => weight === 0 || weight === 1)
-        ? powers([
-            [a - c, "x1"],
-            [b - d, "x2"],
-          ])
-        : product([a, b, c, d], ["x1", "x2", "(1 / x1)", "(1 / x2)"]),
+    formula: ([a, b, c, d], signs) => {
+      if ([a, b, c, d].every((weight) => weight === 0 || weight === 1))
+        return powers([
+          [a - c, "x1"],
+          [b - d, "x2"],
+        ]);
+      return signs ? "" : product([a, b, c, d], ["x1", "x2", "(1 / x1)", "(1 / x2)"]);
+    },
     rounded: ends(0),
   },
   RealNPU: {
-    formula: ([a, b, g, h]) =>
-      powers([
+    formula: ([a, b, g, h], signs) => {
+      const whole = [a, b].every((weight) => Math.abs(weight - Math.round(weight)) < 5e-4);
+      const open = [g, h].every((gate) => gate <= 0 || gate >= 1);
+      if (signs && !(whole && open)) return ""; // it has a cosine then
+      return powers([
         [g > 0 ? a : 0, gated(g, "x1")],
         [h > 0 ? b : 0, gated(h, "x2")],
-      ]),
+      ]);
+    },
     rounded: ([a, b, g, h]) => [...[a, b].map((weight) => Math.round(2 * weight) / 2), ...ends(0)([g, h])],
   },
 };

@@ -51,7 +51,7 @@ export class Kernel {
   }
 }
 
-/** Networks that learn one batch, the same for all and in each step. */
+/** Networks in training; they learn one batch, the same for all and in each step, where nothing else says so. */
 export class Training extends Kernel {
   /**
    * @param {WebAssembly.Exports} code

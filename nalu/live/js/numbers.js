@@ -49,7 +49,7 @@ export function read(text, vocabulary, { largest, most }) {
     if (vocabulary.includes(part)) words.push(part);
     else if (/^\d+$/.test(part) && Number(part) <= largest) words.push(...wording(Number(part), vocabulary));
     else if (/\d/.test(part))
-      return `The networks know whole numbers from 0 to ${largest}, which ${quoted(part)} is not.`;
+      return `${quoted(part)} is not a whole number from 0 to ${largest}, which are all that the networks know.`;
     else if (k === parts.length - 1 && vocabulary.some((word) => word.startsWith(part))) open = part;
     else return `${quoted(part)} is none of the ${vocabulary.length} words that the networks know.`;
   }

@@ -157,6 +157,12 @@ export function make(kind, attributes = {}, ...inside) {
   return element;
 }
 
+/** What is told of a control where it is heard. @param {Element} control @param {Element} by */
+export function describe(control, by) {
+  by.id ||= `told-${Math.random().toString(36).slice(2)}`; // pages hold several views
+  control.setAttribute("aria-describedby", by.id);
+}
+
 /**
  * A slider with its name in front and its value, as one reads it, behind.
  * @param {string} name @param {{min: number, max: number, value: number, read: (value: number) => string, moved: () => void}} settings

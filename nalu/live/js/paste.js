@@ -8,19 +8,25 @@ const LARGEST = 1e6;
 
 /** The numbers of a text, three a line: x1, x2 and y. @param {string} text @returns {Pasted} */
 export function pasted(text) {
-  const lines = text.split(/\r?\n|\r/).map((line, k) => ({ line: line.trim(), at: k + 1 }));
+  const lines = text.split(/\r?\n|\r/).map((line, k) => ({ line: line.replace(/["']/g, "").trim(), at: k + 1 }));
   const full = lines.filter(({ line }) => line !== "");
+  if (full.length > 1 && /[a-z]/i.test(full[0].line) && !/(^|[\s,;])[-+]?\d/.test(full[0].line)) full.shift(); // names
   if (full.length === 0) return { problem: "Paste some rows first: three numbers a line, x1, x2 and y." };
-  const split = separator(full.map(({ line }) => line));
-  if (full.length > 1 && split(full[0].line).every((word) => Number.isNaN(number(word, split)))) full.shift(); // names
   if (full.length > MOST) return { problem: `Expected at most ${MOST} rows, got ${full.length}.` };
+  const split = separator(full.map(({ line }) => line));
+  const commas = split("0,0").length === 1; // they cut nothing, so they are of the numbers
+  const all = full.map(({ line }) => split(line));
+  if (all.every((words) => words.length === 4 && words[3] === "")) all.forEach((words) => words.pop());
+  const both = commas && all.flat().some((word) => word.includes(",")) && all.flat().some((word) => word.includes("."));
   /** @type {number[][]} */
   const rows = [];
-  for (const { line, at } of full) {
-    const words = split(line);
+  for (const [k, { line, at }] of full.entries()) {
+    const words = all[k];
     if (words.length !== 3)
       return { problem: `Line ${at}: expected three numbers, got ${words.length} in “${shortened(line)}”.` };
-    const row = words.map((word) => number(word, split));
+    const odd = words.find((word) => both && word.includes(","));
+    if (odd) return { problem: `Line ${at}: “${shortened(odd)}” has a comma where other numbers have a point.` };
+    const row = words.map((word) => number(commas ? word.replace(",", ".") : word));
     const wrong = row.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) return { problem: `Line ${at}: expected a number, got “${shortened(words[wrong])}”.` };
     const large = row.findIndex((value) => Math.abs(value) > LARGEST);
@@ -28,6 +34,8 @@ export function pasted(text) {
       return { problem: `Line ${at}: expected numbers of at most a million, got “${shortened(words[large])}”.` };
     rows.push(row);
   }
+  if (commas && all.flat().some((word) => word.includes(",")) && all.flat().every(thousands))
+    return { problem: "Is 1,000 a thousand or one? Write the numbers without commas, or all with a decimal point." };
   if (rows.length < LEAST)
     return { problem: `Expected at least ${LEAST} rows to learn from and be tested on, got ${rows.length}.` };
   for (const [k, name] of ["x1", "x2", "y"].entries())
@@ -42,15 +50,19 @@ function separator(lines) {
     line.split(by).map((word) => word.trim());
   if (lines.some((line) => line.includes("\t"))) return cut("\t");
   if (lines.some((line) => line.includes(";"))) return cut(";");
-  const spaced = lines.every((line) => /^\S+\s+\S+\s+\S+$/.test(line) && !/,\s/.test(line));
+  const spaced = lines.every((line) => /^\S+\s+\S+\s+\S+$/.test(line) && !/,\s|\s,/.test(line));
   return spaced ? cut(/\s+/) : lines.some((line) => line.includes(",")) ? cut(",") : cut(/\s+/);
 }
 
-/** A word as a number; a decimal comma is one where commas cut nothing. @param {string} word @param {(line: string) => string[]} split */
-function number(word, split) {
-  const commas = split("0,0").length === 1;
-  const plain = (commas ? word.replace(",", ".") : word).replace("−", "-");
+/** @param {string} word */
+function number(word) {
+  const plain = word.replace("−", "-");
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) ? Number(plain) : NaN;
+}
+
+/** Whether a comma may stand for thousands, as far as this number tells. @param {string} word */
+function thousands(word) {
+  return /^[-+−]?(\d{1,3}(,\d{3})+|\d{1,3})$/.test(word);
 }
 
 /** @param {string} text */

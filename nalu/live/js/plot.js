@@ -86,10 +86,20 @@ function share({ low, high, log }, value) {
   return log ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value - low) / (high - low);
 }
 
+/** A few round numbers between two others. @param {number} low @param {number} high */
+export function between(low, high) {
+  const rough = (high - low) / 4;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = size * ([1, 2, 5].find((each) => each * size >= rough) ?? 10);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => (first + k) * step);
+}
+
 /** A number as one reads it. @param {number} value */
 export function words(value) {
-  if (!Number.isFinite(value)) return String(value);
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "no number" : value < 0 ? "−∞" : "∞";
   const size = Math.abs(value);
-  if (size >= 1e6 || (size > 0 && size < 1e-3)) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
+  if (size >= 1e6 || (size > 0 && size < 1e-3))
+    return value.toExponential(1).replace(".0e", "e").replace("e+", "e").replace(/-/g, "−");
   return Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
 }

@@ -15,6 +15,7 @@ const LEVEL = 5; // so many words have room side by side
 
 /** @param {Model} model @param {HTMLElement} el */
 function view(model, el) {
+  el.classList.add("reading");
   /** @type {string[]} */
   const vocabulary = model.get("vocabulary");
   /** @type {Record<string, number[]>} */
@@ -99,6 +100,7 @@ function view(model, el) {
       text.value = wording(value, vocabulary).join(" ");
       update(PAUSE);
     } else if (number.value || number.validity.badInput) {
+      text.value = "";
       clear();
       tell(`The networks know whole numbers from 0 to ${largest}; this is none.`, PAUSE);
     }

@@ -62,7 +62,10 @@ export class Surface {
    * @param {{failed: (why: string) => void, turned: () => void, picked: (chosen: Map<number, number>) => void}} heard
    */
   constructor(program, source, names, { failed, turned, picked }) {
-    this.trainer = new Trainer([{ name: "map", program }], source, failed);
+    this.trainer = new Trainer([{ name: "map", program }], source, (why) => {
+      this.busy = false;
+      failed(why);
+    });
     this.names = names;
     this.across = 0;
     this.along = 1;
@@ -78,7 +81,13 @@ export class Surface {
       choice.addEventListener("change", () => (this.chosen(), turned()));
       return choice;
     });
-    this.plot = new Plot({ width: 560, height: 300, name: "", x: this.axis(6, 0), y: this.axis(6, 1) });
+    this.plot = new Plot({
+      width: 560,
+      height: 300,
+      name: "The loss over two weights.",
+      x: this.axis(6, 0),
+      y: this.axis(6, 1),
+    });
     this.plot.box.width -= 70; // for the colours' names
     const { left, top, width, height } = this.plot.box;
     this.image = drawn("image", { x: left, y: top, width, height, preserveAspectRatio: "none" }, this.plot.front);
@@ -88,7 +97,10 @@ export class Surface {
     this.canvas = make("canvas", { width: SIDE, height: SIDE });
     this.said = make("p", { class: "said" });
     this.ticks = this.legend();
-    this.plot.svg.addEventListener("click", (event) => picked(this.under(event)));
+    this.plot.svg.addEventListener("click", (event) => {
+      const chosen = this.under(event);
+      if (chosen.size) picked(chosen);
+    });
     const labels = this.choices.map((choice, k) =>
       make("label", {}, make("span", {}, ["map across", "map up"][k]), choice),
     );

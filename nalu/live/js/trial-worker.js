@@ -1,5 +1,5 @@
 // Trains the units beside the page, checkpoint by checkpoint; the newest job ends all others.
-import { Run, rowDigest } from "./single.js";
+import { Run } from "./single.js";
 
 /** @typedef {import("./single.js").Told} Told */
 /** @typedef {import("./single.js").Row} Row */
@@ -9,9 +9,7 @@ import { Run, rowDigest } from "./single.js";
  * @property {number} id
  * @property {number} step of the checkpoint
  * @property {Float32Array} errors in extrapolation of all seeds; what is trained no more has its last one
- * @property {number} milliseconds since the job began
  * @property {Row[]} [rows] when the job is done
- * @property {number} [digest] of these
  * @property {Float32Array} [parameters] of the trained networks, (parameters, seeds)
  */
 
@@ -30,7 +28,6 @@ function pause() {
 
 /** @param {Job} job */
 async function work(job) {
-  const start = performance.now();
   const run = await Run.load(told, job);
   for (const step of run.stops) {
     for (let k = 0; k < run.blocks.length; k++) {
@@ -42,8 +39,8 @@ async function work(job) {
     const over = step === run.task.steps || !run.going;
     const rows = over ? run.rows() : [];
     /** @type {Report} */
-    const report = { id: job.id, step, errors, milliseconds: performance.now() - start };
-    if (over) Object.assign(report, { rows, digest: rowDigest(rows), parameters: run.parameters() });
+    const report = { id: job.id, step, errors };
+    if (over) Object.assign(report, { rows, parameters: run.parameters() });
     if (job.id !== newest) return;
     postMessage(report);
     if (over) return;

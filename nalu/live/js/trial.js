@@ -61,13 +61,13 @@ function view(model, el) {
   const errors = new Plot({
     width: 560,
     height: 300,
-    name: "",
+    name: "Training.",
     x: { low: 0, high: task.steps, ticks: [0, task.steps / 2, task.steps], label: "step" },
     y: { low: LOW, high: HIGH, ticks: [1e-16, 1e-8, 1, 1e8], log: true, label: "error beyond the range" },
   });
   const line = drawn("path", { class: "right" }, errors.front);
   const label = drawn("text", { x: errors.box.left + errors.box.width, "text-anchor": "end" }, errors.front);
-  label.textContent = "learned, below this line";
+  label.textContent = "nearly perfect, below this line";
   const others = drawn("path", { class: "dots" }, errors.front);
   const solved = drawn("path", { class: "dots solved" }, errors.front);
   const form = make("div", { class: "form" });
@@ -99,13 +99,13 @@ function view(model, el) {
 
   /** @param {string} words */
   function failed(words) {
-    halt();
+    cease();
     told.textContent = `The training failed: ${words}.`;
   }
 
   /** Train what the controls say, in the place of what runs. */
   function begin(first = false) {
-    halt();
+    cease();
     asked ||= !first;
     last = undefined;
     const now = settings();
@@ -122,6 +122,11 @@ function view(model, el) {
     /** @type {Report[]} */
     const ends = [];
     let [above, below] = ["", ""];
+    bar.value = 0;
+    others.setAttribute("d", "");
+    solved.setAttribute("d", "");
+    told.textContent = "Training …";
+    errors.svg.setAttribute("aria-label", "Training.");
     el.setAttribute("aria-busy", "true");
     stop.disabled = false;
     code.disabled = run.disabled = true;
@@ -148,10 +153,15 @@ function view(model, el) {
     });
   }
 
-  /** What runs, ends. */
+  /** The reader has what runs end. */
   function halt() {
     if (el.getAttribute("aria-busy") === "true")
       told.textContent = `Stopped at ${percent(bar.value)} of the steps. “Train again” starts anew.`;
+    cease();
+  }
+
+  /** What runs, ends. */
+  function cease() {
     for (const trainer of trainers) trainer.stop();
     bar.style.visibility = "hidden";
     stop.disabled = true;
@@ -251,7 +261,10 @@ function view(model, el) {
     const given = remembered(NAME);
     const to = { unit: given.unit, operation: given.operation, range: Number(given.range), seeds: Number(given.seeds) };
     const known =
-      to.unit in programs && task.operations.includes(to.operation) && to.range in keys && counts.includes(to.seeds);
+      Object.hasOwn(programs, to.unit) &&
+      task.operations.includes(to.operation) &&
+      Object.hasOwn(keys, to.range) &&
+      counts.includes(to.seeds);
     if (known) put(to);
     return known;
   }

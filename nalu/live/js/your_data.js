@@ -1,7 +1,7 @@
-// A reader's own rows: units learn them one by one, and the best on rows that none has seen tells what it found.
+// A reader's own rows: units learn them one by one, the best on other rows tells what it found, and a third part judges it.
 import { READINGS } from "./formulas.js";
-import { Plot, drawn, words } from "./plot.js";
-import { Trainer, bytes, download, filled, make, notebook, shown } from "./page.js";
+import { Plot, between, drawn, words } from "./plot.js";
+import { Trainer, bytes, describe, download, filled, literal, make, notebook, shown } from "./page.js";
 import { parted, pasted } from "./paste.js";
 
 /** @typedef {import("./page.js").Model} Model */
@@ -34,13 +34,9 @@ function middle(values) {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-/** Round numbers at the ends and in the middle of an axis. @param {number} low @param {number} high */
-function ticks(low, high) {
-  return [low, (low + high) / 2, high].map((value) => Number(value.toPrecision(3)));
-}
-
 /** @param {Model} model @param {HTMLElement} el */
 function view(model, el) {
+  el.classList.add("your-data");
   const [steps, seeds, example] = ["steps", "seeds", "example"].map((name) => model.get(name));
   const shared = Object.fromEntries(Object.entries(model.get("shared")).map(([name, each]) => [name, bytes(each)]));
   const programs = Object.fromEntries(
@@ -64,6 +60,7 @@ function view(model, el) {
   const bar = make("progress", { max: 1, value: 0, "aria-label": "training" });
   bar.style.visibility = "hidden"; // but there, so that nothing jumps
   const told = make("p", { class: "told", role: "status" });
+  describe(text, told);
   const cells = Object.fromEntries(
     Object.keys(programs).map((name) => [name, [make("td", {}, " "), make("td", {}, " ")]]),
   );
@@ -81,7 +78,7 @@ function view(model, el) {
   const plot = new Plot({
     width: 560,
     height: 260,
-    name: "",
+    name: "Nothing is drawn as yet.",
     x: { low: 0, high: 1, ticks: [], label: "x1" },
     y: { low: 0, high: 1, ticks: [], label: "y" },
   });
@@ -113,6 +110,7 @@ function view(model, el) {
     for (const row of Object.values(cells)) for (const cell of row) cell.textContent = " ";
     for (const path of [usual, best]) path.setAttribute("d", "");
     for (const name of names) name.textContent = "";
+    plot.svg.setAttribute("aria-label", "Nothing is drawn as yet.");
     const found = pasted(text.value);
     if ("problem" in found) {
       told.textContent = found.problem;
@@ -123,6 +121,7 @@ function view(model, el) {
     told.textContent = "Training …";
     const { rows } = found;
     const parts = parted(rows);
+    const signs = rows.some(([x1, x2]) => x1 < 0 || x2 < 0);
     const size = rows.reduce((sum, row) => sum + Math.abs(row[2]), 0) / rows.length;
     const xs = frame(rows);
     const other = middle(rows.map((row) => row[1]));
@@ -137,7 +136,7 @@ function view(model, el) {
       bar.style.visibility = report.over ? "hidden" : "visible";
       if (!report.parameters) return;
       reports[report.name] = report;
-      const own = read(report, size);
+      const own = read(report, size, signs);
       findings.push(...own);
       const [error, formula] = cells[report.name];
       error.textContent = own.length ? percent(own[0].test) : "–";
@@ -153,23 +152,22 @@ function view(model, el) {
     const [low, high, down, up] = [Math.min(...x1), Math.max(...x1), Math.min(...y), Math.max(...y)];
     const [left, right] = [low - BEYOND * (high - low), high + BEYOND * (high - low)];
     const [bottom, top] = [down - BEYOND * (up - down), up + BEYOND * (up - down)];
-    plot.axes.x = { low: left, high: right, ticks: ticks(left, right), label: "x1" };
-    plot.axes.y = { low: bottom, high: top, ticks: ticks(bottom, top), label: "y" };
+    plot.axes.x = { low: left, high: right, ticks: between(left, right), label: "x1" };
+    plot.axes.y = { low: bottom, high: top, ticks: between(bottom, top), label: "y" };
     plot.axis();
     shade.setAttribute("x", String(plot.x(low)));
     shade.setAttribute("width", String(plot.x(high) - plot.x(low)));
     return Array.from({ length: POINTS }, (_, k) => left + ((right - left) * k) / (POINTS - 1));
   }
 
-  /** What a model has found: as it is, and rounded. @param {Report} report @param {number} size of y @returns {Finding[]} */
-  function read({ name, found, rounded }, size) {
-    const reading = READINGS[name];
+  /** What a model has found: as it is, and rounded. @param {Report} report @param {number} size of y @param {boolean} signs whether inputs are negative @returns {Finding[]} */
+  function read({ name, found, rounded }, size, signs) {
     return [found, rounded].flatMap((each, k) =>
       each && Number.isFinite(each.validation) && Number.isFinite(each.test)
         ? {
             name,
             label: k ? `${name}, its weights rounded` : name,
-            formula: reading ? `y = ${reading.formula(each.weights)}` : "",
+            formula: (READINGS[name]?.formula(each.weights, signs) ?? "").replace(/^(?=.)/, "y = "),
             validation: each.validation / size,
             test: each.test / size,
           }
@@ -232,7 +230,7 @@ function view(model, el) {
     if (!last) return;
     const { x, y, name, digest } = last;
     const rows = y.map((value, k) => [x[2 * k], x[2 * k + 1], value]);
-    download(`${name}.ipynb`, notebook(filled(model.get("code"), { name, steps, digest, rows: JSON.stringify(rows) })));
+    download(`${name}.ipynb`, notebook(filled(model.get("code"), { name, steps, digest, rows: literal(rows) })));
   }
 
   begin(true);
