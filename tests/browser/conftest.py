@@ -100,9 +100,9 @@ def visit(chromium: Browser, site: str) -> Iterator[Visitor]:
         visit.page.goto(site + name, wait_until="networkidle")
         if any(visit.is_foreign(failure) for failure in visit.failed):
             absent("The pages take their scripts from a CDN, which cannot be reached here: `make offline` fetches them")
-        visit.page.wait_for_function(DRAWN, timeout=20_000)
+        visit.page.wait_for_function(DRAWN, timeout=60_000)
         if visit.page.locator(".noUi-handle").count():
-            visit.page.wait_for_selector(FRAME, timeout=20_000)
+            visit.page.wait_for_selector(FRAME, timeout=60_000)
         return visit
 
     yield open_page
