@@ -1,5 +1,6 @@
 // Trains the units beside the page, checkpoint by checkpoint; the newest job ends all others.
 import { Run } from "./single.js";
+import { pause } from "./pause.js";
 
 /** @typedef {import("./single.js").Told} Told */
 /** @typedef {import("./single.js").Row} Row */
@@ -16,15 +17,6 @@ import { Run } from "./single.js";
 /** @type {Told} */
 let told;
 let newest = -1;
-
-const { port1, port2 } = new MessageChannel();
-/** Lets messages in that came meanwhile. */
-function pause() {
-  return new Promise((resolve) => {
-    port1.onmessage = resolve;
-    port2.postMessage(null);
-  });
-}
 
 /** @param {Job} job */
 async function work(job) {

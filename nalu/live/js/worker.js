@@ -1,5 +1,6 @@
 // Trains beside the page, so that it never stutters: a job at a time, and the newest one ends all others.
 import { Training, digest } from "./kernel.js";
+import { pause } from "./pause.js";
 
 /** @typedef {import("./kernel.js").Program} Program */
 /**
@@ -31,15 +32,6 @@ const CHUNK = 20; // steps between two looks at the clock, the first ones
 /** @type {Map<string, Promise<Training>>} */
 const trainings = new Map();
 let newest = -1;
-
-const { port1, port2 } = new MessageChannel();
-/** Lets messages in that came meanwhile. */
-function pause() {
-  return new Promise((resolve) => {
-    port1.onmessage = resolve;
-    port2.postMessage(null);
-  });
-}
 
 /** @param {Job} job */
 async function work(job) {

@@ -2,6 +2,7 @@
 import { Learning } from "./learning.js";
 import { READINGS } from "./formulas.js";
 import { digest } from "./kernel.js";
+import { pause } from "./pause.js";
 
 /** @typedef {import("./kernel.js").Program} Program */
 /** @typedef {import("./learning.js").Rows} Rows */
@@ -25,15 +26,6 @@ const GLANCE = 50; // milliseconds between two looks at the messages
 /** @type {Record<string, Program>} */
 let programs;
 let newest = -1;
-
-const { port1, port2 } = new MessageChannel();
-/** Lets messages in that came meanwhile. */
-function pause() {
-  return new Promise((resolve) => {
-    port1.onmessage = resolve;
-    port2.postMessage(null);
-  });
-}
 
 /** @param {Job} job */
 async function work(job) {
